@@ -1,0 +1,27 @@
+/** A file with data has something in it that cannot be read as it stands; nothing of the file is used. */
+export class DataFormatError extends Error {
+  override readonly name = "DataFormatError";
+  constructor(
+    readonly file: string,
+    /** Line of the file, counted from 1; 0 when the whole file is meant. */
+    readonly line: number,
+    /** Field or column; null when the whole line is meant. */
+    readonly field: string | null,
+    problem: string,
+  ) {
+    super(`${file}${line > 0 ? `, line ${line}` : ""}${field === null ? "" : `, field "${field}"`}: ${problem}`);
+  }
+}
+
+/** A data set is not on this machine. The message says what to set or where to put it. */
+export class DataUnavailableError extends Error {
+  override readonly name = "DataUnavailableError";
+  constructor(
+    readonly dataset: string,
+    problem: string,
+    /** What the user can do about it. */
+    readonly remedy: string,
+  ) {
+    super(`${dataset} is not available: ${problem}. ${remedy}`);
+  }
+}
