@@ -1,0 +1,225 @@
+/**
+ * Compiles the native ops (src/native) into one addon, build/native/<hash>/true_intents.node.
+ *
+ * Needs a C++17 compiler (g++, or $CXX), the headers of TensorFlow that set-up unpacked beside tfjs-node, and node-api-headers.
+ * The hash covers sources, flags, compiler and TensorFlow's headers, so a second call finds the file and returns at once.
+ */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism, arch as cpu } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
+const SOURCE = join(ROOT, "src", "native");
+
+/** Every set-up problem is one sentence: what is missing. */
+export class NativeBuildError extends Error {
+  name = "NativeBuildError";
+}
+
+/** Compiler flags of each instruction set; `plain` runs anywhere and is the only one outside x86-64. */
+const SETS = {
+  plain: [],
+  avx2: ["-march=x86-64-v3"],
+  avx512: ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+  avx512bf16: ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16"],
+  amx: ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16", "-mamx-tile", "-mamx-bf16"],
+};
+
+/**
+ * Builds the addon if it is not there yet.
+ *
+ * @param {{ sanitize?: boolean, force?: boolean, log?: (line: string) => void }} [options] sanitize: with AddressSanitizer and
+ *   UndefinedBehaviorSanitizer and the emulated AMX kernels, for tests; force: compile even if the file is there.
+ * @returns {Promise<{ file: string, built: boolean }>}
+ * @throws {NativeBuildError} if the compiler or a header is missing, or the compiler fails (with its messages).
+ */
+export async function buildNative({ sanitize = false, force = false, log = () => {} } = {}) {
+  const plan = await planBuild(sanitize);
+  if (existsSync(plan.file) && !force) {
+    markCurrent(plan, sanitize);
+    return { file: plan.file, built: false };
+  }
+
+  const started = Date.now();
+  log(`Compiling the native ops (${plan.objects.length} files) with ${plan.compiler}`);
+  mkdirSync(dirname(plan.file), { recursive: true });
+  const scratch = mkdtempSync(join(dirname(plan.file), "objects-"));
+  try {
+    await compileAll(plan, scratch, log);
+    const linked = join(scratch, "true_intents.node");
+    await compiler(plan.compiler, [
+      ...plan.objects.map((object) => join(scratch, object.name)),
+      "-shared",
+      ...plan.linkFlags,
+      "-o",
+      linked,
+    ]);
+    renameSync(linked, plan.file);
+    markCurrent(plan, sanitize);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  log(`Compiled ${relative(ROOT, plan.file)} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return { file: plan.file, built: true };
+}
+
+/** Where the program finds the addon without asking the compiler: build/native/current.json = { file }. */
+function markCurrent(plan, sanitize) {
+  if (sanitize) return;
+  const current = join(ROOT, "build", "native", "current.json");
+  const content = JSON.stringify({ file: relative(dirname(current), plan.file) });
+  if (existsSync(current) && readFileSync(current, "utf8") === content) return;
+  writeFileSync(`${current}.${process.pid}`, content);
+  renameSync(`${current}.${process.pid}`, current);
+}
+
+async function planBuild(sanitize) {
+  const require = createRequire(join(ROOT, "package.json"));
+  const tensorflow = join(dirname(require.resolve("@tensorflow/tfjs-node-gpu/package.json")), "deps");
+  const header = join(tensorflow, "include", "tensorflow", "c", "kernels.h");
+  if (!existsSync(header)) throw new NativeBuildError("TensorFlow's headers are not unpacked beside tfjs-node");
+  const nodeHeaders = join(dirname(require.resolve("node-api-headers/package.json")), "include");
+
+  const compilerName = process.env.CXX || "g++";
+  const version = await compiler(compilerName, ["--version"]);
+  const openmp = await supportsOpenmp(compilerName);
+
+  const common = [
+    "-std=c++17",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-DNAPI_VERSION=8",
+    "-DIS_SLIM_BUILD",
+    "-isystem",
+    nodeHeaders,
+    "-isystem",
+    join(tensorflow, "include"),
+    ...(openmp ? ["-fopenmp"] : ["-Wno-unknown-pragmas"]),
+    ...(sanitize
+      ? [
+          "-O1",
+          "-g",
+          "-fsanitize=address,undefined",
+          "-fno-sanitize-recover=undefined",
+          "-fno-omit-frame-pointer",
+          "-DTI_AMX_EMULATED",
+        ]
+      : ["-O3"]),
+  ];
+  // What is wanted of -ffast-math, flag by flag: linking with -ffast-math itself would switch the whole process to flush-to-zero.
+  const arithmetic = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"];
+  const sums = ["-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"];
+
+  const x64 = cpu() === "x64";
+  const sets = Object.entries(SETS).filter(([name]) => x64 || name === "plain");
+  if (sanitize) sets.push(["amx_emulated", ["-DTI_EMULATE_AMX"]]);
+  const objects = [
+    ...sets.flatMap(([set, flags]) => [
+      object("kernels_linear.cc", set, [...flags, ...arithmetic]),
+      object("kernels.cc", set, [...flags, ...arithmetic, ...sums]),
+    ]),
+    ...readdirSync(SOURCE)
+      .filter((name) => name.endsWith(".cc") && !name.startsWith("kernels"))
+      .map((name) => ({ source: name, name: `${name}.o`, flags: [] })),
+  ];
+  const libraries = join(tensorflow, "lib");
+  const linkFlags = [
+    `-L${libraries}`,
+    ...["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"].map((name) => `-l:${name}`),
+    `-Wl,-rpath,${libraries}`,
+    ...(openmp ? ["-fopenmp"] : []),
+    ...(sanitize ? ["-fsanitize=address,undefined"] : []),
+  ];
+
+  const hash = createHash("sha256")
+    .update(version)
+    .update(JSON.stringify([objects, common, linkFlags]));
+  for (const name of sourceFiles(SOURCE)) hash.update(name).update(readFileSync(join(SOURCE, name)));
+  hash.update(readFileSync(header)).update(String(statSync(header).size));
+  const folder = join(ROOT, "build", "native", hash.digest("hex").slice(0, 16));
+  return { compiler: compilerName, objects, common, linkFlags, file: join(folder, "true_intents.node") };
+}
+
+function object(source, set, flags) {
+  return { source, name: `${source}.${set}.o`, flags: [...flags, `-DTI_SET=${set}`] };
+}
+
+function sourceFiles(folder) {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.(cc|h)$/.test(name))
+    .sort();
+}
+
+async function compileAll(plan, scratch, log) {
+  const waiting = [...plan.objects];
+  let done = 0;
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      await compiler(plan.compiler, [
+        ...plan.common,
+        ...next.flags,
+        "-c",
+        join(SOURCE, next.source),
+        "-o",
+        join(scratch, next.name),
+      ]);
+      log(`  ${++done}/${plan.objects.length} ${next.name}`);
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: availableParallelism() }, worker));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+async function compiler(name, args) {
+  try {
+    return (await run(name, args, { maxBuffer: 1 << 26 })).stdout;
+  } catch (error) {
+    if (error.code === "ENOENT") throw new NativeBuildError(`the C++ compiler "${name}" was not found (install g++, or set CXX)`);
+    const messages = String(error.stderr ?? error.message).trim();
+    throw new NativeBuildError(`the C++ compiler "${name}" failed:\n${messages}`, { cause: error });
+  }
+}
+
+/** Apple's clang has no OpenMP of its own: the kernels then run on one thread. */
+async function supportsOpenmp(name) {
+  try {
+    await run(name, ["-fopenmp", "-E", "-x", "c++", "-include", "omp.h", "/dev/null"], { maxBuffer: 1 << 26 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const flags = new Set(process.argv.slice(2));
+  try {
+    const { file, built } = await buildNative({
+      sanitize: flags.has("--sanitize"),
+      force: flags.has("--force"),
+      log: console.log,
+    });
+    if (!built) console.log(`Up to date: ${relative(ROOT, file)}`);
+  } catch (error) {
+    console.error(error instanceof NativeBuildError ? error.message : error);
+    process.exitCode = 1;
+  }
+}
