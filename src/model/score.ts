@@ -1,0 +1,87 @@
+/** Log-probabilities of given completions, with each prompt computed once for all that follow it. */
+import { groupByTokens, packSequences, type Sequence } from "./batch.js";
+import type { Decoder } from "./decoder.js";
+import { forward } from "./forward.js";
+import type { ActiveLora } from "./lora.js";
+
+export interface ScoreItem {
+  /** At least one token. */
+  readonly prompt: Int32Array;
+  /** At least one token each. */
+  readonly completions: readonly Int32Array[];
+}
+
+export interface ScoreOptions {
+  readonly lora?: ActiveLora | null;
+  /** Logits are divided by it. Default 1. */
+  readonly temperature?: number;
+  /** Tokens computed at once. Default 2,048. */
+  readonly batchTokens?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** result[item][completion]: log-probability of each token of the completion, given the prompt and the tokens before it. */
+export async function scoreCompletions(
+  decoder: Decoder,
+  items: readonly ScoreItem[],
+  options: ScoreOptions = {},
+): Promise<Float32Array[][]> {
+  const { lora = null, temperature = 1, batchTokens = 2048 } = options;
+  const results: Float32Array[][] = items.map(() => []);
+  const size = (index: number): number =>
+    items[index].prompt.length + items[index].completions.reduce((sum, c) => sum + c.length, 0);
+  const groups = groupByTokens([...items.keys()], size, batchTokens);
+  let done = 0;
+  for (const group of groups) {
+    options.signal?.throwIfAborted();
+    scoreGroup(decoder, group, items, lora, temperature, results);
+    done += group.length;
+    options.onProgress?.(done, items.length);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return results;
+}
+
+function scoreGroup(
+  decoder: Decoder,
+  group: readonly number[],
+  items: readonly ScoreItem[],
+  lora: ActiveLora | null,
+  temperature: number,
+  results: Float32Array[][],
+): void {
+  const sequences: Sequence[] = [];
+  const places: { item: number; sequence: number }[] = [];
+  for (const item of group) {
+    const prefix = sequences.push({ ids: items[item].prompt }) - 1;
+    for (const ids of items[item].completions) places.push({ item, sequence: sequences.push({ ids, prefix, scoreFrom: 0 }) - 1 });
+  }
+  const batch = packSequences(sequences);
+  const pass = forward(decoder, batch, lora, { temperature });
+  try {
+    for (const { item, sequence } of places)
+      results[item].push(pass.nll.subarray(batch.scored[sequence], batch.scored[sequence + 1]).map((nll) => -nll));
+  } finally {
+    pass.free();
+  }
+}
+
+/**
+ * Probability of the first of two labels at one position: exp(log p(first)) / (exp(log p(first)) + exp(log p(second))), each label
+ * scored whole. prompt: everything before the label.
+ */
+export async function labelProbabilities(
+  decoder: Decoder,
+  prompts: readonly Int32Array[],
+  labels: readonly [Int32Array, Int32Array],
+  options: ScoreOptions = {},
+): Promise<Float64Array> {
+  const scores = await scoreCompletions(
+    decoder,
+    prompts.map((prompt) => ({ prompt, completions: labels })),
+    options,
+  );
+  const total = (logProbs: Float32Array): number => logProbs.reduce((sum, value) => sum + value, 0);
+  return Float64Array.from(scores, ([first, second]) => 1 / (1 + Math.exp(total(second) - total(first))));
+}

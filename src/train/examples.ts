@@ -1,0 +1,47 @@
+/** Tokenised training rows, and how they are cut into batches. */
+import { groupByTokens, packSequences, type PackedBatch } from "../model/batch.js";
+import { shuffled, type Random } from "../random.js";
+
+/** One row: the loss is on `completion` only, which ends with the end-of-text id. */
+export interface TrainingExample {
+  readonly prompt: Int32Array;
+  readonly completion: Int32Array;
+}
+
+/**
+ * Joins ids to an example of at most `maxLength` tokens. What is cut is the prompt's end, never the completion, which carries the
+ * label (TRL cuts the row's end instead). Returns null when the completion alone leaves no room for a prompt token.
+ */
+export function makeExample(
+  prompt: Int32Array,
+  completion: Int32Array,
+  maxLength: number,
+): { example: TrainingExample; truncated: boolean } | null {
+  const room = maxLength - completion.length;
+  if (room < 1 || prompt.length === 0) return null;
+  return { example: { prompt: prompt.subarray(0, room), completion }, truncated: prompt.length > room };
+}
+
+export function exampleTokens(example: TrainingExample): number {
+  return example.prompt.length + example.completion.length;
+}
+
+/** One epoch's optimiser batches, shuffled; the last one may be smaller. */
+export function epochBatches<T>(examples: readonly T[], batchSize: number, random: Random): T[][] {
+  const order = shuffled(examples, random);
+  return Array.from({ length: Math.ceil(order.length / batchSize) }, (_, i) => order.slice(i * batchSize, (i + 1) * batchSize));
+}
+
+/** Packs an optimiser batch into micro-batches of at most `microbatchTokens` tokens. */
+export function microbatches(examples: readonly TrainingExample[], microbatchTokens: number): PackedBatch[] {
+  return groupByTokens(examples, exampleTokens, microbatchTokens).map((group) =>
+    packSequences(
+      group.map(({ prompt, completion }) => {
+        const ids = new Int32Array(prompt.length + completion.length);
+        ids.set(prompt);
+        ids.set(completion, prompt.length);
+        return { ids, scoreFrom: prompt.length };
+      }),
+    ),
+  );
+}

@@ -1,0 +1,126 @@
+/**
+ * One optimiser step of LoRA training: forward and backward over the micro-batches of a batch, clip, AdamW.
+ * The loss is a parameter, so SFT, DPO and GRPO share this file.
+ */
+import { backward } from "../model/backward.js";
+import type { PackedBatch } from "../model/batch.js";
+import { prepareTraining, type Decoder } from "../model/decoder.js";
+import { forward } from "../model/forward.js";
+import { activateLora, type LoraAdapter } from "../model/lora.js";
+import type { AdamWState } from "../tensor/ops.js";
+import { keep } from "../tensor/tensor.js";
+
+export interface OptimiserOptions {
+  /** Defaults of torch.optim.AdamW: 0.9, 0.999, 1e-8. */
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+  /** On A and B alike, as PEFT and TRL do. Default 0.01. */
+  readonly weightDecay?: number;
+  /** Clip the gradient's global norm. Default 1, TRL's; Infinity: never. */
+  readonly maxGradNorm?: number;
+}
+
+/** The loss of one micro-batch and its derivative: value = Σ over its part of the loss; weights[i] = d(loss)/d(nll[i]). */
+export type Loss = (batch: PackedBatch, nll: Float32Array) => { readonly value: number; readonly weights: Float32Array };
+
+export interface LoraTrainer {
+  readonly decoder: Decoder;
+  readonly adapter: LoraAdapter;
+  readonly optimiser: Required<OptimiserOptions>;
+  readonly moments: { first: AdamWState["firstMoment"]; second: AdamWState["secondMoment"] };
+  /** Optimiser steps taken. */
+  step: number;
+  /** Frees the moments; decoder and adapter are the caller's. */
+  free(): void;
+}
+
+export interface StepResult {
+  readonly loss: number;
+  /** Before clipping. */
+  readonly gradientNorm: number;
+}
+
+/** A loss or a gradient that is not a number; the adapter is as it was before the step. */
+export class TrainingError extends Error {
+  override readonly name = "TrainingError";
+}
+
+export function createTrainer(decoder: Decoder, adapter: LoraAdapter, options: OptimiserOptions = {}): LoraTrainer {
+  prepareTraining(decoder);
+  const zeros = () => keep(decoder.ops.device.upload(new Float32Array(adapter.size), [adapter.size]));
+  const moments = { first: zeros(), second: zeros() };
+  return {
+    decoder,
+    adapter,
+    optimiser: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, maxGradNorm: 1, ...options },
+    moments,
+    step: 0,
+    free: () => {
+      moments.first.free();
+      moments.second.free();
+    },
+  };
+}
+
+/** Takes one step. @throws TrainingError if the loss or the gradient is not finite; nothing has changed then. */
+export function trainStep(trainer: LoraTrainer, batches: readonly PackedBatch[], loss: Loss, learningRate: number): StepResult {
+  const { decoder, adapter, optimiser, moments } = trainer;
+  const { ops } = decoder;
+  const lora = activateLora(decoder, adapter, true);
+  const vector = ops.gradientVector(adapter.size);
+  try {
+    let total = 0;
+    for (const batch of batches) {
+      const pass = forward(decoder, batch, lora, { training: true });
+      try {
+        const { value, weights } = loss(batch, pass.nll);
+        total += value;
+        if (!Number.isFinite(value))
+          throw new TrainingError(`the loss is ${value} at step ${trainer.step + 1}; try a lower learning rate`);
+        backward(decoder, pass, lora, weights, vector);
+      } finally {
+        pass.free();
+      }
+    }
+    const gradient = keep(vector.take());
+    try {
+      const gradientNorm = Math.sqrt(ops.squaredNorm(gradient));
+      if (!Number.isFinite(gradientNorm))
+        throw new TrainingError(`the gradient is not finite at step ${trainer.step + 1}; try a lower learning rate`);
+      const { maxGradNorm, beta1, beta2, epsilon, weightDecay } = optimiser;
+      // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm.
+      const gradientScale = Math.min(1, maxGradNorm / (gradientNorm + 1e-6));
+      const state = { parameters: adapter.parameters, firstMoment: moments.first, secondMoment: moments.second };
+      ops.adamW(state, gradient, { learningRate, beta1, beta2, epsilon, weightDecay, step: trainer.step, gradientScale });
+      adapter.parameters = keep(state.parameters);
+      moments.first = keep(state.firstMoment);
+      moments.second = keep(state.secondMoment);
+      trainer.step++;
+      return { loss: total, gradientNorm };
+    } finally {
+      gradient.free();
+    }
+  } finally {
+    vector.free();
+    lora.free();
+  }
+}
+
+/** Mean negative log-likelihood over the scored tokens of all batches, without training. */
+export function meanLoss(decoder: Decoder, adapter: LoraAdapter | null, batches: readonly PackedBatch[]): number {
+  const lora = adapter && activateLora(decoder, adapter, false);
+  try {
+    let sum = 0;
+    let count = 0;
+    for (const batch of batches) {
+      const pass = forward(decoder, batch, lora);
+      pass.free();
+      for (const nll of pass.nll) sum += nll;
+      count += pass.nll.length;
+    }
+    return sum / count;
+  } finally {
+    lora?.free();
+  }
+}
