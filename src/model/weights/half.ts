@@ -1,0 +1,44 @@
+/** 16-bit floats: IEEE half by table, bfloat16 by shifting. Little-endian bytes, as in every weight file. */
+
+/** All 65,536 half-precision values as float32 (256 KiB, made on first use). */
+export function halfTable(): Float32Array {
+  if (table === null) {
+    table = new Float32Array(65_536);
+    for (let bits = 0; bits < 65_536; bits++) table[bits] = halfToNumber(bits);
+  }
+  return table;
+}
+
+let table: Float32Array | null = null;
+
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** float16 bytes -> out, from `outOffset`. */
+export function widenHalf(bytes: Uint8Array, out: Float32Array, outOffset: number): void {
+  const halves = halfTable();
+  for (let i = 0, o = outOffset; i < bytes.length; i += 2, o++) out[o] = halves[bytes[i] | (bytes[i + 1] << 8)]!;
+}
+
+/** bfloat16 bytes -> out, from `outOffset`. Exact: a bfloat16 is the upper half of a float32. */
+export function widenBfloat16(bytes: Uint8Array, out: Float32Array, outOffset: number): void {
+  const words = new Uint32Array(out.buffer, out.byteOffset, out.length);
+  for (let i = 0, o = outOffset; i < bytes.length; i += 2, o++) words[o] = (bytes[i] << 16) | (bytes[i + 1] << 24);
+}
+
+/** float32 -> bfloat16 bytes, rounded to nearest even; NaN stays NaN. */
+export function narrowBfloat16(values: Float32Array): Uint8Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < words.length; i++) {
+    const bits = words[i];
+    const isNaN = (bits & 0x7fffffff) > 0x7f800000;
+    halves[i] = isNaN ? (bits >>> 16) | 0x40 : (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+  }
+  return new Uint8Array(halves.buffer);
+}
