@@ -1,0 +1,31 @@
+/** The commands by name. Each is loaded when it is run, so that `--help` is quick. */
+import type { AnyCommand } from "../cli/arguments.js";
+
+export interface CommandEntry {
+  /** One line of `true-intents --help`. */
+  readonly summary: string;
+  readonly load: () => Promise<AnyCommand>;
+}
+
+export const commands: Readonly<Record<string, CommandEntry>> = {
+  model: {
+    summary: "list, download and verify models",
+    load: async () => (await import("./model.js")).default,
+  },
+  predict: {
+    summary: "what a prompt intends and whether it is harmful",
+    load: async () => (await import("./predict.js")).default,
+  },
+  inspect: {
+    summary: "token ids, logits and the greedy continuation of a text",
+    load: async () => (await import("./inspect.js")).default,
+  },
+  bench: {
+    summary: "speed and memory of the engine on this machine",
+    load: async () => (await import("./bench.js")).default,
+  },
+  doctor: {
+    summary: "what runs on this machine, and what to do about what does not",
+    load: async () => (await import("./doctor.js")).default,
+  },
+};
