@@ -1,0 +1,93 @@
+import { defineCommand } from "citty";
+import { loadavg } from "node:os";
+import { benchGenerate } from "../bench/generate.js";
+import { benchScore } from "../bench/score.js";
+import { benchSft } from "../bench/sft.js";
+import { describeEnvironment } from "../experiments/run-folder.js";
+import type { LanguageModel } from "../model/language-model.js";
+import { modelFlags, openNamedModel, parseCount, parsePrecision } from "./open.js";
+
+const shared = { ...modelFlags, json: { type: "boolean", default: false, description: "Print one JSON object" } } as const;
+
+const sft = defineCommand({
+  meta: { name: "sft", description: "LoRA fine-tuning: tokens per second, memory, share of the machine's matmul peak" },
+  args: {
+    ...shared,
+    steps: { type: "string", default: "8", description: "Timed optimiser steps" },
+    warm: { type: "string", default: "2", description: "Untimed steps before them" },
+    tokens: { type: "string", default: "1024", description: "Tokens a step, about" },
+    completion: { type: "string", default: "0", description: "Lengthen every completion to so many tokens" },
+  },
+  run: ({ args }) =>
+    measured("sft", args, (model) =>
+      benchSft(model, {
+        steps: parseCount("steps", args.steps, 1),
+        warm: parseCount("warm", args.warm),
+        tokens: parseCount("tokens", args.tokens, 1),
+        completionTokens: parseCount("completion", args.completion),
+      }),
+    ),
+});
+
+const generate = defineCommand({
+  meta: { name: "generate", description: "Greedy generation: new tokens per second" },
+  args: {
+    ...shared,
+    batch: { type: "string", default: "32", description: "Prompts generated together" },
+    tokens: { type: "string", default: "64", description: "New tokens a prompt" },
+    runs: { type: "string", default: "3", description: "Timed runs" },
+  },
+  run: ({ args }) =>
+    measured("generate", args, (model) =>
+      benchGenerate(model, {
+        batch: parseCount("batch", args.batch, 1),
+        newTokens: parseCount("tokens", args.tokens, 1),
+        runs: parseCount("runs", args.runs, 1),
+      }),
+    ),
+});
+
+const score = defineCommand({
+  meta: { name: "score", description: "Label scoring: prompts per second" },
+  args: {
+    ...shared,
+    prompts: { type: "string", default: "64", description: "Prompts a run" },
+    runs: { type: "string", default: "3", description: "Timed runs" },
+  },
+  run: ({ args }) =>
+    measured("score", args, (model) =>
+      benchScore(model, { prompts: parseCount("prompts", args.prompts, 1), runs: parseCount("runs", args.runs, 1) }),
+    ),
+});
+
+export default defineCommand({
+  meta: { name: "bench", description: "Measure speed and memory of the engine" },
+  subCommands: { sft, generate, score },
+});
+
+async function measured(
+  what: string,
+  args: { readonly model: string; readonly precision: string; readonly json: boolean },
+  run: (model: LanguageModel) => Promise<Record<string, unknown>>,
+): Promise<void> {
+  const model = await openNamedModel(args.model, parsePrecision(args.precision), args.json);
+  try {
+    const figures = { what, model: model.name, ...(await run(model)), loadAverage: loadavg()[0] };
+    if (args.json) console.log(JSON.stringify({ ...figures, environment: describeEnvironment(model.decoder.ops) }));
+    else print(figures);
+  } finally {
+    model.free();
+  }
+}
+
+function print(figures: Record<string, unknown>, indent = ""): void {
+  for (const [name, value] of Object.entries(figures)) {
+    if (typeof value === "object" && value !== null) {
+      console.log(`${indent}${name}`);
+      print(value as Record<string, unknown>, `${indent}  `);
+    } else
+      console.log(
+        `${indent}${name.padEnd(26 - indent.length)} ${typeof value === "number" ? Number(value.toPrecision(4)) : String(value)}`,
+      );
+  }
+}

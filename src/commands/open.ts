@@ -1,0 +1,67 @@
+/** What every command that runs a model has in common: its flags, and opening backend, model and adapter with words about it. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { resolveModel } from "../model/catalogue/resolve.js";
+import { loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
+import { openOps } from "../tensor/backend.js";
+import type { Precision } from "../tensor/ops.js";
+
+export const DEFAULT_MODEL = "smollm2-135m-instruct";
+/** Where `npm start` leaves its run. */
+export const START_RUN = fileURLToPath(new URL("../../results/runs/start", import.meta.url));
+
+export const modelFlags = {
+  model: {
+    type: "string",
+    default: DEFAULT_MODEL,
+    description: "Catalogue name, hub id, GGUF file or safetensors folder",
+    valueHint: "name|path",
+  },
+  precision: { type: "string", default: "auto", description: "auto, float32 or bfloat16" },
+} as const;
+
+/** A flag's value that cannot be used. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export function parsePrecision(value: string): Precision | "auto" {
+  if (value === "auto" || value === "float32" || value === "bfloat16") return value;
+  throw new UsageError(`--precision is "${value}"; it must be auto, float32 or bfloat16`);
+}
+
+/** A whole number from a flag. @throws UsageError naming the flag */
+export function parseCount(flag: string, value: string, least = 0): number {
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < least)
+    throw new UsageError(`--${flag} is "${value}"; it must be a whole number from ${least}`);
+  return count;
+}
+
+/** Opens a model by name or path; says on stderr what it loads. */
+export async function openNamedModel(name: string, precision: Precision | "auto", quiet = false): Promise<LanguageModel> {
+  const resolved = await resolveModel(name);
+  const ops = await openOps({ precision });
+  const started = performance.now();
+  const model = await openModel(ops, resolved.path, { name: resolved.name });
+  if (!quiet) {
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    process.stderr.write(
+      `${resolved.name}: loaded in ${seconds} s (${ops.name} ops on ${ops.device.placement}, ${ops.precision})\n`,
+    );
+  }
+  return model;
+}
+
+/**
+ * The adapter that a command uses: the folder named, "none", or by default the one that `npm start` trained.
+ * @throws UsageError if there is none
+ */
+export async function openAdapter(model: LanguageModel, folder: string | undefined): Promise<LoadedAdapter | null> {
+  if (folder === "none") return null;
+  const path = folder ?? join(START_RUN, "adapter");
+  if (folder === undefined && !existsSync(path))
+    throw new UsageError("there is no trained adapter yet: run `npm start`, or name one with --adapter DIR (or --adapter none)");
+  return loadAdapter(model, path);
+}

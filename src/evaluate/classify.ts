@@ -1,0 +1,80 @@
+/** From prompts to verdicts: generate, read back, and score `harmful` against `safe` at the verdict position. */
+import { generateEach, type Completion } from "../model/generate.js";
+import type { LanguageModel } from "../model/language-model.js";
+import type { ActiveLora } from "../model/lora.js";
+import { labelProbabilities } from "../model/score.js";
+import type { Verdict } from "../prompts/parse.js";
+import { verdictPrefix, type OutputFormat } from "../prompts/sft.js";
+
+export interface Classified {
+  /** Place of the prompt in the list given. */
+  readonly index: number;
+  readonly verdict: Verdict;
+  /** What the model wrote, special tokens left out. */
+  readonly text: string;
+  /**
+   * P(harmful) / (P(harmful) + P(safe)) after the model's own intent; null where the format states an intent and the model wrote
+   * none.
+   */
+  readonly harmfulProbability: number | null;
+  readonly newTokens: number;
+  readonly finishReason: Completion["finishReason"];
+}
+
+export interface ClassifyOptions {
+  readonly lora?: ActiveLora | null;
+  /** Default: the format's. */
+  readonly maxNewTokens?: number;
+  /** Prompts generated together. Default 32. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Classifies prompts greedily, in groups; results come group by group, each group in no fixed order. */
+export async function* classify(
+  model: LanguageModel,
+  format: OutputFormat,
+  prompts: readonly string[],
+  options: ClassifyOptions = {},
+): AsyncGenerator<Classified> {
+  const { lora = null, maxNewTokens = format.maxNewTokens, batchSize = 32, signal } = options;
+  const { tokenizer, decoder } = model;
+  const limit = decoder.config.maxPositions - maxNewTokens;
+  const inputs = prompts.map((prompt) => tokenizer.encode(format.input(prompt)).subarray(0, limit));
+  const labels = [tokenizer.encode(format.labelWords.harmful), tokenizer.encode(format.labelWords.safe)] as const;
+  const eos = new Set(decoder.config.eosIds);
+  let group: Classified[] = [];
+  const finish = async function* (): AsyncGenerator<Classified> {
+    const scored = group.filter(({ verdict }) => !format.statesIntent || verdict.intent !== null);
+    const probabilities = await labelProbabilities(
+      decoder,
+      scored.map(({ index, verdict }) => joinIds(inputs[index], tokenizer.encode(verdictPrefix(format, verdict.intent)))),
+      labels,
+      { lora, ...(signal && { signal }) },
+    );
+    const byIndex = new Map(scored.map(({ index }, i) => [index, probabilities[i]]));
+    for (const result of group) yield { ...result, harmfulProbability: byIndex.get(result.index) ?? null };
+    group = [];
+  };
+  for await (const completion of generateEach(decoder, inputs, { lora, maxNewTokens, batchSize, ...(signal && { signal }) })) {
+    const ids = completion.ids.filter((id) => !eos.has(id));
+    const text = tokenizer.decode(ids);
+    group.push({
+      index: completion.promptIndex,
+      verdict: format.parse(text),
+      text,
+      harmfulProbability: null,
+      newTokens: completion.ids.length,
+      finishReason: completion.finishReason,
+    });
+    if (group.length >= batchSize) yield* finish();
+  }
+  yield* finish();
+}
+
+function joinIds(first: Int32Array, second: Int32Array): Int32Array {
+  const ids = new Int32Array(first.length + second.length);
+  ids.set(first);
+  ids.set(second, first.length);
+  return ids;
+}

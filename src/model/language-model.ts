@@ -1,0 +1,63 @@
+/** A model ready to use: decoder and tokenizer opened together from one file or folder. */
+import type { DecoderOps } from "../tensor/ops.js";
+import { loadDecoder, type Decoder } from "./decoder.js";
+import { activateLora, loraFromPeft, type ActiveLora, type LoraAdapter } from "./lora.js";
+import { readPeft } from "./peft.js";
+import { tokenizerFor, type Tokenizer } from "./tokenizer/index.js";
+import { openWeights } from "./weights/source.js";
+
+export interface LanguageModel {
+  /** As the user named it. */
+  readonly name: string;
+  readonly path: string;
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer;
+  /** Frees the weights. */
+  free(): void;
+}
+
+/**
+ * Opens a GGUF file, a .safetensors file or a Hugging Face folder.
+ * @param path a local path (`resolveModel` finds or downloads one by name)
+ * @param onLayer called after each layer with (done, total)
+ */
+export async function openModel(
+  ops: DecoderOps,
+  path: string,
+  options: { readonly name?: string; readonly onLayer?: (done: number, total: number) => void } = {},
+): Promise<LanguageModel> {
+  const source = await openWeights(path);
+  try {
+    const tokenizer = await tokenizerFor(source.tokenizer);
+    const decoder = loadDecoder(ops, source, options.onLayer);
+    return { name: options.name ?? path, path, decoder, tokenizer, free: () => decoder.free() };
+  } finally {
+    source.close();
+  }
+}
+
+/** A PEFT adapter loaded on a model, and ready for inference. */
+export interface LoadedAdapter {
+  readonly adapter: LoraAdapter;
+  readonly lora: ActiveLora;
+  free(): void;
+}
+
+/** Loads a PEFT folder. Several may be loaded on one model; each call of forward, generate or score names the one it uses. */
+export async function loadAdapter(model: LanguageModel, folder: string): Promise<LoadedAdapter> {
+  const adapter = loraFromPeft(model.decoder, await readPeft(folder));
+  try {
+    const lora = activateLora(model.decoder, adapter, false);
+    return {
+      adapter,
+      lora,
+      free: () => {
+        lora.free();
+        adapter.free();
+      },
+    };
+  } catch (error) {
+    adapter.free();
+    throw error;
+  }
+}
