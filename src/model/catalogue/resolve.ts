@@ -40,9 +40,9 @@ export async function resolveModel(nameOrPath: string, options: ResolveOptions =
   const local = await resolvePath(nameOrPath);
   if (local !== null) return local;
   if (entry !== null) return resolveEntry(entry, options);
-  const parts = looksLikePath(nameOrPath) ? null : hubId.exec(nameOrPath);
-  if (parts === null) throw unknown(nameOrPath);
-  return resolveHub(nameOrPath, parts[1], parts[2] ?? null, parts[3] ?? null, options);
+  const id = parseHubId(nameOrPath);
+  if (id === null) throw unknown(nameOrPath);
+  return resolveHub(nameOrPath, id, options);
 }
 
 async function resolveEntry(entry: ModelEntry, options: ResolveOptions): Promise<ResolvedModel> {
@@ -55,13 +55,7 @@ async function resolveEntry(entry: ModelEntry, options: ResolveOptions): Promise
   return { name: entry.name, path: await requireModelIn(folder), source: record.source, licence: entry.licence };
 }
 
-async function resolveHub(
-  name: string,
-  repo: string,
-  revision: string | null,
-  file: string | null,
-  options: ResolveOptions,
-): Promise<ResolvedModel> {
+async function resolveHub(name: string, { repo, revision, file }: HubId, options: ResolveOptions): Promise<ResolvedModel> {
   const folder = hubFolder(repo, revision, file);
   let record = await readRecord(folder);
   if (record === null || !(await allPresent(folder, record.files))) {
@@ -75,6 +69,18 @@ async function resolveHub(
   }
   const licence = record.licence === null ? null : { name: record.licence, url: record.from.replace(/@[0-9a-f]{40}$/, "") };
   return { name, path: file === null ? await requireModelIn(folder) : join(folder, file), source: "hub", licence };
+}
+
+export interface HubId {
+  readonly repo: string;
+  readonly revision: string | null;
+  readonly file: string | null;
+}
+
+/** The parts of `org/name[@revision][/file.gguf]`; null for anything else. */
+export function parseHubId(text: string): HubId | null {
+  const parts = looksLikePath(text) ? null : hubId.exec(text);
+  return parts === null ? null : { repo: parts[1], revision: parts[2] ?? null, file: parts[3] ?? null };
 }
 
 /** Folder of a hub model in the cache: the repository's name, then revision and file if they were named. */
