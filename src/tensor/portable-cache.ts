@@ -1,0 +1,64 @@
+/**
+ * Keys and values for decoding as immutable tensors: groups of slots that were written together, each group one tensor.
+ *
+ * Appending a token makes a group's tensors anew, which copies what the step reads anyway. Slots that step together stay one group,
+ * so a step takes the same few ops however many slots there are; slots that leave a group cost nothing until it is next written.
+ */
+import type { LayerCache } from "./ops.js";
+import { keep, type Tensor } from "./tensor.js";
+
+/** Slots written together. Lane i of the tensors is slots[i]; of its tokens the first lengths[i] count. */
+export interface Lanes {
+  readonly slots: readonly number[];
+  readonly lengths: readonly number[];
+  /** T [lanes, kvHeads, tokens, headDim]. */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+export class PortableCache implements LayerCache {
+  /** Which lanes hold a slot, and which of them. */
+  readonly #places = new Map<number, { lanes: Lanes; lane: number }>();
+  readonly #groups = new Set<Lanes>();
+
+  constructor(
+    readonly slots: number,
+    readonly capacity: number,
+    readonly heads: number,
+    readonly headDim: number,
+  ) {}
+
+  /** Where a slot's tokens stand; undefined if it was never written. */
+  find(slot: number): { lanes: Lanes; lane: number } | undefined {
+    return this.#places.get(slot);
+  }
+
+  /** Tokens written to a slot. */
+  length(slot: number): number {
+    const place = this.#places.get(slot);
+    return place ? place.lanes.lengths[place.lane] : 0;
+  }
+
+  /** Puts groups in the place of what their slots held, and frees groups that hold no slot any more. */
+  write(groups: readonly Lanes[]): void {
+    for (const lanes of groups) {
+      keep(lanes.keys);
+      keep(lanes.values);
+      this.#groups.add(lanes);
+      for (const [lane, slot] of lanes.slots.entries()) this.#places.set(slot, { lanes, lane });
+    }
+    const held = new Set([...this.#places.values()].map((place) => place.lanes));
+    for (const lanes of this.#groups) if (!held.has(lanes)) this.#drop(lanes);
+  }
+
+  free(): void {
+    this.#places.clear();
+    for (const lanes of this.#groups) this.#drop(lanes);
+  }
+
+  #drop(lanes: Lanes): void {
+    this.#groups.delete(lanes);
+    lanes.keys.free();
+    lanes.values.free();
+  }
+}
