@@ -1,0 +1,35 @@
+/** Looks at everything that the project needs and gathers it into one report. */
+import { fileURLToPath } from "node:url";
+import { engineFacts } from "./engine.js";
+import { findGaps, setupProblems } from "./gaps.js";
+import { cacheFacts, dataFacts, hasJupyter, modelFacts } from "./inventory.js";
+import { machineFacts, toolVersions } from "./machine.js";
+import type { DoctorReport } from "./report.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Starts the engine (under a second) and reads the disk; changes nothing and uses no network. */
+export async function examine(): Promise<DoctorReport> {
+  const [engine, machine, tools, cache, models] = await Promise.all([
+    engineFacts(),
+    machineFacts(),
+    toolVersions(),
+    cacheFacts(),
+    modelFacts(),
+  ]);
+  const settings = Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (name.startsWith("TRUE_INTENTS_") && value ? [[name, value]] : [])),
+  );
+  const facts = {
+    version: 1,
+    engine,
+    machine,
+    tools,
+    cache,
+    models,
+    data: dataFacts(),
+    jupyter: hasJupyter(root),
+    settings,
+  } as const;
+  return { ...facts, gaps: findGaps(facts, setupProblems(root)) };
+}
