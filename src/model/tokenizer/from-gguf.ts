@@ -22,19 +22,7 @@ const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byt
  * @throws TokenizerError naming the metadata key
  */
 export function specFromGguf(metadata: GgufMetadata, file: string): TokenizerSpec {
-  const key = (name: string): Read => {
-    const value =
-      metadata instanceof Map
-        ? metadata.get(name)
-        : Object.hasOwn(metadata, name)
-          ? (metadata as Record<string, unknown>)[name]
-          : undefined;
-    return reader(
-      file,
-      ArrayBuffer.isView(value) ? Array.from(value as unknown as ArrayLike<unknown>) : (value as unknown),
-      name,
-    );
-  };
+  const key = (name: string): Read => reader(file, plainList(metadataValue(metadata, name)), name);
   const model = key("tokenizer.ggml.model").string();
   const tokens = readTokens(key("tokenizer.ggml.tokens"));
   const types = readTypes(key("tokenizer.ggml.token_type"), tokens.length);
@@ -106,6 +94,15 @@ export function specFromGguf(metadata: GgufMetadata, file: string): TokenizerSpe
   throw key("tokenizer.ggml.model").error(
     `the tokenizer kind ${JSON.stringify(model.slice(0, 60))} is not supported (gpt2 and llama are); use the model's folder with its tokenizer.json`,
   );
+}
+
+function metadataValue(metadata: GgufMetadata, key: string): unknown {
+  if (metadata instanceof Map) return (metadata as ReadonlyMap<string, unknown>).get(key);
+  return Object.hasOwn(metadata, key) ? (metadata as Readonly<Record<string, unknown>>)[key] : undefined;
+}
+
+function plainList(value: unknown): unknown {
+  return ArrayBuffer.isView(value) ? Array.from(value as unknown as ArrayLike<unknown>) : value;
 }
 
 function readTokens(list: Read): string[] {

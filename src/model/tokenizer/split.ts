@@ -164,7 +164,7 @@ function metaspace(part: Read): SplitStep {
   const mark = part.get("replacement").string("▁");
   const scheme = part.get("prepend_scheme").string("always");
   const splits = part.get("split").boolean(true);
-  if ([...mark].length !== 1) throw part.get("replacement").error("expected one character");
+  if (Array.from(mark).length !== 1) throw part.get("replacement").error("expected one character");
   if (!["always", "first", "never"].includes(scheme)) throw part.get("prepend_scheme").error("expected always, first or never");
   const begins = new RegExp(`(?=${mark.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")})`, "u");
   return (pieces, atStart) =>

@@ -12,7 +12,7 @@ export interface WordPieceOptions {
 /** BERT's WordPiece: from left to right, the longest piece that the vocabulary has; a word with any other part is unknown. */
 export function wordPieceEncoder({ ids, unknownId, prefix, maxCharacters }: WordPieceOptions): Encoder {
   return (word) => {
-    const chars = [...word];
+    const chars = Array.from(word);
     if (chars.length > maxCharacters) return Int32Array.of(unknownId);
     const out: number[] = [];
     for (let start = 0; start < chars.length;) {
