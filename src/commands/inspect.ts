@@ -1,11 +1,12 @@
 import { defineCommand } from "citty";
+import { UsageError } from "../cli/arguments.js";
 import type { Decoder } from "../model/decoder.js";
 import { forwardHidden, headLogits, uploadBatch } from "../model/forward.js";
 import { packSequences } from "../model/batch.js";
 import { generate } from "../model/generate.js";
 import type { ActiveLora } from "../model/lora.js";
 import { scope } from "../tensor/tensor.js";
-import { modelFlags, openAdapter, openNamedModel, parseCount, UsageError } from "./open.js";
+import { modelFlags, openAdapter, openNamedModel, parseCount } from "./open.js";
 
 export default defineCommand({
   meta: { name: "inspect", description: "Token ids, the largest logits after a text, and its greedy continuation, in float32" },

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { UsageError } from "../cli/arguments.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
 import { openOps } from "../tensor/backend.js";
@@ -20,11 +21,6 @@ export const modelFlags = {
   },
   precision: { type: "string", default: "auto", description: "auto, float32 or bfloat16" },
 } as const;
-
-/** A flag's value that cannot be used. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
 
 export function parsePrecision(value: string): Precision | "auto" {
   if (value === "auto" || value === "float32" || value === "bfloat16") return value;

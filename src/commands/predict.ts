@@ -1,7 +1,8 @@
 import { defineCommand } from "citty";
+import { UsageError } from "../cli/arguments.js";
 import { classify } from "../evaluate/classify.js";
 import { SFT_CLASSIFICATION, SFT_GENERATION } from "../prompts/sft.js";
-import { modelFlags, openAdapter, openNamedModel, parsePrecision, UsageError } from "./open.js";
+import { modelFlags, openAdapter, openNamedModel, parsePrecision } from "./open.js";
 
 export default defineCommand({
   meta: { name: "predict", description: "Say what a prompt intends and whether it is harmful" },

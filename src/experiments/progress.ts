@@ -1,0 +1,36 @@
+/** Progress of long work: a bar drawn in place on a terminal, a line at every tenth elsewhere. Always on stderr. */
+import cliProgress from "cli-progress";
+
+export interface WorkProgress {
+  /** @param note what is worth seeing now: the loss, tokens per second */
+  update(done: number, note?: string): void;
+  /** Ends the bar; call it once, also after a failure. */
+  stop(): void;
+}
+
+export function showWork(label: string, total: number): WorkProgress {
+  return process.stderr.isTTY ? bar(label, total) : lines(label, total);
+}
+
+function bar(label: string, total: number): WorkProgress {
+  const format = `${label} {bar} {value}/{total}, {eta_formatted} left  {note}`;
+  const drawn = new cliProgress.SingleBar({ format, stream: process.stderr, etaBuffer: 20 }, cliProgress.Presets.shades_classic);
+  drawn.start(total, 0, { note: "" });
+  return { update: (done, note = "") => drawn.update(done, { note }), stop: () => drawn.stop() };
+}
+
+function lines(label: string, total: number): WorkProgress {
+  const started = performance.now();
+  let reported = 0;
+  return {
+    update(done, note = "") {
+      const tenth = Math.floor((done / total) * 10);
+      if (tenth <= reported) return;
+      reported = tenth;
+      const left = ((performance.now() - started) / done) * (total - done);
+      const time = done === total ? "" : `, ${(left / 1000).toFixed(0)} s left`;
+      process.stderr.write(`${label}: ${done}/${total}${time}${note === "" ? "" : `  ${note}`}\n`);
+    },
+    stop: () => undefined,
+  };
+}
