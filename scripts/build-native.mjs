@@ -125,20 +125,24 @@ async function planBuild(sanitize) {
       : ["-O3"]),
   ];
   // What is wanted of -ffast-math, flag by flag: linking with -ffast-math itself would switch the whole process to flush-to-zero.
-  const arithmetic = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"];
+  const arithmetic = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-exceptions"];
   const sums = ["-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"];
 
   const x64 = cpu() === "x64";
   const sets = Object.entries(SETS).filter(([name]) => x64 || name === "plain");
+  // Kernels of a row must give the same bits whatever the rows beside it: there the compiler may not reorder sums.
   if (sanitize) sets.push(["amx_emulated", ["-DTI_EMULATE_AMX"]]);
+  const sources = readdirSync(SOURCE).filter((name) => name.endsWith(".cc"));
+  const perSet = sources.filter((name) => name.startsWith("kernels"));
   const objects = [
-    ...sets.flatMap(([set, flags]) => [
-      object("kernels_linear.cc", set, [...flags, ...arithmetic]),
-      object("kernels.cc", set, [...flags, ...arithmetic, ...sums]),
-    ]),
-    ...readdirSync(SOURCE)
-      .filter((name) => name.endsWith(".cc") && !name.startsWith("kernels"))
-      .map((name) => ({ source: name, name: `${name}.o`, flags: [] })),
+    ...perSet.flatMap((source) =>
+      sets.map(([set, flags]) => ({
+        source,
+        name: `${source}.${set}.o`,
+        flags: [...flags, ...arithmetic, ...(source === "kernels.cc" ? sums : []), `-DTI_SET=${set}`],
+      })),
+    ),
+    ...sources.filter((name) => !perSet.includes(name)).map((source) => ({ source, name: `${source}.o`, flags: [] })),
   ];
   const libraries = join(tensorflow, "lib");
   const linkFlags = [
@@ -156,10 +160,6 @@ async function planBuild(sanitize) {
   hash.update(readFileSync(header)).update(String(statSync(header).size));
   const folder = join(ROOT, "build", "native", hash.digest("hex").slice(0, 16));
   return { compiler: compilerName, objects, common, linkFlags, file: join(folder, "true_intents.node") };
-}
-
-function object(source, set, flags) {
-  return { source, name: `${source}.${set}.o`, flags: [...flags, `-DTI_SET=${set}`] };
 }
 
 function sourceFiles(folder) {

@@ -18,8 +18,9 @@ namespace ti::TI_SET {
 
 extern const KernelTable table = {
     TI_STRING(TI_SET),
-    {&linear_f32},
-    {&linear_bf16},
+    {&linear_f32, &rows_f32, &attention_f32},
+    {&linear_bf16, &rows_bf16, &attention_bf16},
+    &loss_kernels,
 };
 
 }  // namespace ti::TI_SET

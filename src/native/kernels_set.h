@@ -10,6 +10,11 @@ namespace ti::TI_SET {
 
 extern const LinearKernels<float> linear_f32;
 extern const LinearKernels<bf16> linear_bf16;
+extern const RowKernels<float> rows_f32;
+extern const RowKernels<bf16> rows_bf16;
+extern const AttentionKernels<float> attention_f32;
+extern const AttentionKernels<bf16> attention_bf16;
+extern const LossKernels loss_kernels;
 
 TI_INLINE int max_threads() {
 #ifdef _OPENMP

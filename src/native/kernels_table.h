@@ -4,6 +4,7 @@
 // table when the addon loads. Kernels know sizes and pointers only: all checking is done by the ops that call them.
 #pragma once
 #include "bfloat16.h"
+#include "fused_kernels.h"
 #include "linear_layout.h"
 
 namespace ti {
@@ -11,18 +12,33 @@ namespace ti {
 // kernels/pack.h and kernels/linear.h
 template <class T>
 struct LinearKernels {
-  void (*pack)(const PackArguments<T>&);
+  // Steps to which the contraction of LoRA factors is padded.
+  int64_t row_step;
+  void (*pack)(const PackArguments<T>* jobs, int64_t count);
+  // Forward pack [inputs, outputs] -> backward pack [outputs, inputs].
+  void (*repack)(const T* forward, int64_t inputs, int64_t outputs, T* backward);
+  // Rows `ids` of a packed [inputs, outputs] operand's columns, times scale.
+  void (*embed)(const T* packed, int64_t inputs, const int32_t* ids, int64_t count, float scale, float* rows);
+  // Bytes of scratch that a call needs.
+  size_t (*linear_scratch)(const LinearArguments<T>&);
+  void (*linear)(const LinearArguments<T>&, T* y);
+  void (*linear_float)(const LinearArguments<T>&, float* y);
+  size_t (*outer_scratch)(const OuterArguments<T>&);
+  void (*outer)(const OuterArguments<T>&);
 };
 
 template <class T>
 struct TypedKernels {
   const LinearKernels<T>* linear;
+  const RowKernels<T>* rows;
+  const AttentionKernels<T>* attention;
 };
 
 struct KernelTable {
   const char* name;
   TypedKernels<float> f32;
   TypedKernels<bf16> bf16_;
+  const LossKernels* loss;
 
   template <class T>
   const TypedKernels<T>& of() const;

@@ -17,6 +17,10 @@ namespace {
 void register_all() {
   ti::choose_kernels();
   ti::register_linear_ops();
+  ti::register_row_ops();
+  ti::register_loss_ops();
+  ti::register_attention_ops();
+  ti::register_decode_ops();
 }
 
 napi_value text(napi_env env, const char* value) {

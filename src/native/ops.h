@@ -4,5 +4,9 @@
 namespace ti {
 
 void register_linear_ops();
+void register_row_ops();
+void register_loss_ops();
+void register_attention_ops();
+void register_decode_ops();
 
 }  // namespace ti

@@ -1,29 +1,18 @@
 // Cross-entropy of rows of logits at a temperature: two passes over a row (maximum, then sum of exponentials), one for the gradient.
 #pragma once
-#include <algorithm>
-
 #include "vector.h"
 
-namespace KERNEL_NAMESPACE {
+namespace ti::TI_SET {
 
-constexpr float kInfinity = __builtin_inff();
-
-/// The largest logit, NaN if any is NaN.
-KERNEL_INLINE float row_maximum(const float *x, int64_t width) {
-  Vec best = splat(-kInfinity);
-  over(width, [&](int64_t j, auto part) { best = maximum(best, fill_rest(load(x + j, part), part, -kInfinity)); });
-  return maximum(best);
-}
-
-/// log of the sum of e^(x · inverseTemperature). NaN and +infinity make it NaN; -infinity counts as an impossible token.
-/// Sums run in float over 4,096 logits and in double over these: a vocabulary of any size keeps float precision.
-inline float log_sum_exp(const float *x, int64_t width, float inverseTemperature) {
+// log of the sum of e^(x · inverseTemperature). NaN and +infinity make it NaN; -infinity counts as an impossible token.
+// Sums run in float over 4,096 logits and in double over these: a vocabulary of any size keeps float precision.
+static float log_sum_exp(const float* x, int64_t width, float inverseTemperature) {
   constexpr int64_t kBlock = 4096;
   const float top = row_maximum(x, width) * inverseTemperature;
   double total = 0;
   for (int64_t block = 0; block < width; block += kBlock) {
     Vec sums = {};
-    over(std::min(kBlock, width - block), [&](int64_t j, auto part) {
+    over(least(kBlock, width - block), [&](int64_t j, auto part) {
       const Vec e = exponential(fma(load(x + block + j, part), splat(inverseTemperature), splat(-top)));
       sums += fill_rest(e, part, 0.f);
     });
@@ -32,34 +21,34 @@ inline float log_sum_exp(const float *x, int64_t width, float inverseTemperature
   return float(double(top) + log(total));
 }
 
-inline void cross_entropy(int64_t rows, int64_t width, const float *logits, const int32_t *targets, float temperature, float *nll,
-                          float *logSumExp) {
+static void cross_entropy(int64_t rows, int64_t width, const float* logits, const int32_t* targets, float temperature, float* nll,
+                          float* logSumExp) {
   const float inverse = 1.f / temperature;
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < rows; i++) {
-    const float *x = logits + i * width;
+    const float* x = logits + i * width;
     logSumExp[i] = log_sum_exp(x, width, inverse);
     nll[i] = logSumExp[i] - x[targets[i]] * inverse;
   }
 }
 
-/// d(sum of weights · nll)/d logits = weight / temperature · (softmax(logits / temperature) - one-hot target).
+// d(sum of weights · nll)/d logits = weight / temperature · (softmax(logits / temperature) - one-hot target).
 template <class T>
-void cross_entropy_gradient(int64_t rows, int64_t width, const float *logits, const int32_t *targets, const float *logSumExp,
-                            const float *weights, float temperature, T *dLogits) {
+static void cross_entropy_gradient(int64_t rows, int64_t width, const float* logits, const int32_t* targets, const float* logSumExp,
+                            const float* weights, float temperature, T* dLogits) {
   const float inverse = 1.f / temperature;
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < rows; i++) {
-    const float *x = logits + i * width;
-    T *d = dLogits + i * width;
+    const float* x = logits + i * width;
+    T* d = dLogits + i * width;
     const float weight = weights[i] * inverse;
     const Vec shift = splat(-logSumExp[i]);
     over(width, [&](int64_t j, auto part) {
       store(d + j, exponential(fma(load(x + j, part), splat(inverse), shift)) * weight, part);
     });
     const Vec atTarget = exponential(fma(splat(x[targets[i]]), splat(inverse), shift));
-    put(d + targets[i], (atTarget[0] - 1.f) * weight);
+    store(d + targets[i], (atTarget[0] - 1.f) * weight);
   }
 }
 
-}  // namespace KERNEL_NAMESPACE
+}  // namespace ti::TI_SET

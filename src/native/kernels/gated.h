@@ -3,19 +3,17 @@
 #include "rms_norm.h"
 #include "vector.h"
 
-namespace KERNEL_NAMESPACE {
+namespace ti::TI_SET {
 
-enum class Gate { silu = 0, gelu_tanh = 1 };
-
-/// The activation of x and its derivative.
+// The activation of x and its derivative.
 struct Slope {
   Vec value, derivative;
 };
 
-KERNEL_INLINE Vec logistic(Vec x) { return splat(1.f) / (splat(1.f) + exponential(-x)); }
+TI_INLINE Vec logistic(Vec x) { return splat(1.f) / (splat(1.f) + exponential(-x)); }
 
 template <Gate gate>
-KERNEL_INLINE Slope activate(Vec x) {
+TI_INLINE Slope activate(Vec x) {
   const Vec one = splat(1.f);
   if constexpr (gate == Gate::silu) {
     const Vec s = logistic(x);
@@ -34,21 +32,21 @@ KERNEL_INLINE Slope activate(Vec x) {
 }
 
 template <Gate gate, class T>
-void gated_rows(int64_t rows, int64_t width, const T *gateUp, T *output) {
+static void gated_rows(int64_t rows, int64_t width, const T* gateUp, T* output) {
 #pragma omp parallel for schedule(static) if (rows >= kParallelRows)
   for (int64_t i = 0; i < rows; i++) {
-    const T *g = gateUp + i * 2 * width, *u = g + width;
-    T *out = output + i * width;
+    const T* g = gateUp + i * 2 * width, *u = g + width;
+    T* out = output + i * width;
     over(width, [&](int64_t j, auto part) { store(out + j, activate<gate>(load(g + j, part)).value * load(u + j, part), part); });
   }
 }
 
 template <Gate gate, class T>
-void gated_gradient_rows(int64_t rows, int64_t width, const T *gateUp, const T *dOutput, T *dGateUp, T *output) {
+static void gated_gradient_rows(int64_t rows, int64_t width, const T* gateUp, const T* dOutput, T* dGateUp, T* output) {
 #pragma omp parallel for schedule(static) if (rows >= kParallelRows)
   for (int64_t i = 0; i < rows; i++) {
-    const T *g = gateUp + i * 2 * width, *u = g + width, *d = dOutput + i * width;
-    T *dg = dGateUp + i * 2 * width, *du = dg + width, *out = output + i * width;
+    const T* g = gateUp + i * 2 * width, *u = g + width, *d = dOutput + i * width;
+    T* dg = dGateUp + i * 2 * width, *du = dg + width, *out = output + i * width;
     over(width, [&](int64_t j, auto part) {
       const Slope a = activate<gate>(load(g + j, part));
       const Vec up = load(u + j, part), dy = load(d + j, part);
@@ -60,15 +58,15 @@ void gated_gradient_rows(int64_t rows, int64_t width, const T *gateUp, const T *
 }
 
 template <class T>
-void gated(Gate gate, int64_t rows, int64_t width, const T *gateUp, T *output) {
+static void gated(Gate gate, int64_t rows, int64_t width, const T* gateUp, T* output) {
   if (gate == Gate::silu) gated_rows<Gate::silu>(rows, width, gateUp, output);
   else gated_rows<Gate::gelu_tanh>(rows, width, gateUp, output);
 }
 
 template <class T>
-void gated_gradient(Gate gate, int64_t rows, int64_t width, const T *gateUp, const T *dOutput, T *dGateUp, T *output) {
+static void gated_gradient(Gate gate, int64_t rows, int64_t width, const T* gateUp, const T* dOutput, T* dGateUp, T* output) {
   if (gate == Gate::silu) gated_gradient_rows<Gate::silu>(rows, width, gateUp, dOutput, dGateUp, output);
   else gated_gradient_rows<Gate::gelu_tanh>(rows, width, gateUp, dOutput, dGateUp, output);
 }
 
-}  // namespace KERNEL_NAMESPACE
+}  // namespace ti::TI_SET

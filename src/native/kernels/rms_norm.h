@@ -2,14 +2,11 @@
 #pragma once
 #include "vector.h"
 
-namespace KERNEL_NAMESPACE {
+namespace ti::TI_SET {
 
-/// Below this many rows a thread costs more to wake than it saves.
-constexpr int64_t kParallelRows = 32;
-
-/// 1 / sqrt(mean of squares + epsilon); the sum runs in two vectors, always in the same order.
+// 1 / sqrt(mean of squares + epsilon); the sum runs in two vectors, always in the same order.
 template <class T>
-KERNEL_INLINE float inverse_rms(const T *x, int64_t width, float epsilon) {
+TI_INLINE float inverse_rms(const T* x, int64_t width, float epsilon) {
   Vec squares = {};
   over(width, [&](int64_t j, auto part) {
     const Vec v = load(x + j, part);  // lanes past the end are 0
@@ -18,10 +15,10 @@ KERNEL_INLINE float inverse_rms(const T *x, int64_t width, float epsilon) {
   return 1.f / sqrtf(sum(squares) / float(width) + epsilon);
 }
 
-/// sum = residual + branch (either may be null); normed = sum · inverseRms · weight. `sum` may be null when residual is the sum.
+// sum = residual + branch (either may be null); normed = sum · inverseRms · weight. `sum` may be null when residual is the sum.
 template <class T>
-void rms_norm(int64_t rows, int64_t width, const float *residual, const T *branch, const float *weight, float epsilon, float *sum,
-              T *normed, float *inverseRms) {
+static void rms_norm(int64_t rows, int64_t width, const float* residual, const T* branch, const float* weight, float epsilon, float* sum,
+              T* normed, float* inverseRms) {
 #pragma omp parallel for schedule(static) if (rows >= kParallelRows)
   for (int64_t i = 0; i < rows; i++) {
     const int64_t at = i * width;
@@ -37,10 +34,10 @@ void rms_norm(int64_t rows, int64_t width, const float *residual, const T *branc
   }
 }
 
-/// total = inverseRms · (g - sum · inverseRms² · mean(g · sum)) + dSum with g = dNormed · weight, as float and as T.
+// total = inverseRms · (g - sum · inverseRms² · mean(g · sum)) + dSum with g = dNormed · weight, as float and as T.
 template <class T>
-void rms_norm_gradient(int64_t rows, int64_t width, const float *sums, const float *inverseRms, const float *weight,
-                       const T *dNormed, const float *dSum, float *dResidual, T *dBranch) {
+static void rms_norm_gradient(int64_t rows, int64_t width, const float* sums, const float* inverseRms, const float* weight,
+                       const T* dNormed, const float* dSum, float* dResidual, T* dBranch) {
 #pragma omp parallel for schedule(static) if (rows >= kParallelRows)
   for (int64_t i = 0; i < rows; i++) {
     const int64_t at = i * width;
@@ -60,4 +57,4 @@ void rms_norm_gradient(int64_t rows, int64_t width, const float *sums, const flo
   }
 }
 
-}  // namespace KERNEL_NAMESPACE
+}  // namespace ti::TI_SET

@@ -1,30 +1,14 @@
 // Rotary position embedding of q and k, with the per-head RMSNorm that Qwen 3 and Gemma 3 put before it.
 // Pairs are (j, j + d/2), the "rotate half" form of the Hugging Face checkpoints.
 #pragma once
-#include <omp.h>
-
-#include <memory>
-#include <new>
-
 #include "rms_norm.h"
 #include "vector.h"
 
-namespace KERNEL_NAMESPACE {
+namespace ti::TI_SET {
 
-/// How one row of q | k | v is cut and normalised.
-struct Heads {
-  int64_t queries, keys, dim;
-  /// float [dim] each, or null without QK norm.
-  const float *queryNorm, *keyNorm;
-  float epsilon;
-
-  int64_t row() const { return (queries + 2 * keys) * dim; }
-  const float *norm(int64_t head) const { return head < queries ? queryNorm : keyNorm; }
-};
-
-/// cos and sin of position · frequency. The angle is rounded to float as transformers does; from there the error is 1 ulp at any
-/// position, because the reduction by pi/2 runs in double. Plain loop without branches: the compiler makes vectors of it.
-inline void rotation(int32_t position, const float *frequencies, int64_t half, float *cosines, float *sines) {
+// cos and sin of position · frequency. The angle is rounded to float as transformers does; from there the error is 1 ulp at any
+// position, because the reduction by pi/2 runs in double. Plain loop without branches: the compiler makes vectors of it.
+static void rotation(int32_t position, const float* frequencies, int64_t half, float* cosines, float* sines) {
   for (int64_t j = 0; j < half; j++) {
     const float angle = float(position) * frequencies[j];
     const double quarter = __builtin_rint(double(angle) * 0.63661977236758134);
@@ -40,10 +24,10 @@ inline void rotation(int32_t position, const float *frequencies, int64_t half, f
   }
 }
 
-/// Norm (unless null) and rotation of one head; `to` may be `from`.
+// Norm (unless null) and rotation of one head; `to` may be `from`.
 template <class T, class U>
-KERNEL_INLINE void rotate_head(const T *from, const float *norm, float epsilon, const float *cosines, const float *sines, int64_t dim,
-                               U *to) {
+TI_INLINE void rotate_head(const T* from, const float* norm, float epsilon, const float* cosines, const float* sines, int64_t dim,
+                               U* to) {
   const int64_t half = dim / 2;
   const float scale = norm ? inverse_rms(from, dim, epsilon) : 1.f;
   over(half, [&](int64_t j, auto part) {
@@ -58,10 +42,10 @@ KERNEL_INLINE void rotate_head(const T *from, const float *norm, float epsilon, 
   });
 }
 
-/// The gradient of rotate_head: rotate back, then through the norm. x: the head as it was before norm and rotation.
+// The gradient of rotate_head: rotate back, then through the norm. x: the head as it was before norm and rotation.
 template <class T>
-KERNEL_INLINE void rotate_head_gradient(const T *d, const T *x, const float *norm, float epsilon, const float *cosines,
-                                        const float *sines, int64_t dim, T *to) {
+TI_INLINE void rotate_head_gradient(const T* d, const T* x, const float* norm, float epsilon, const float* cosines,
+                                        const float* sines, int64_t dim, T* to) {
   const int64_t half = dim / 2;
   const auto back = [&](int64_t j, auto part, Vec &da, Vec &db) {
     const Vec a = load(d + j, part), b = load(d + half + j, part), c = load(cosines + j, part), s = load(sines + j, part);
@@ -95,31 +79,31 @@ KERNEL_INLINE void rotate_head_gradient(const T *d, const T *x, const float *nor
   });
 }
 
-/// qkv T [rows, (H + 2K) d] -> the same, rotated; with `dRotated` given, the gradient instead (qkv is read only with QK norm).
-/// Returns false when memory is short.
+// Floats of scratch that rope() needs.
+inline int64_t rope_scratch(int64_t dim) { return max_threads() * dim; }
+
+// qkv T [rows, (H + 2K) d] -> the same, rotated; with `dRotated` given, the gradient instead (qkv is read only with QK norm).
 template <class T>
-bool rope(int64_t rows, const Heads &heads, const T *qkv, const T *dRotated, const int32_t *positions, const float *frequencies,
-          T *output) {
+static void rope(int64_t rows, const Heads& heads, const T* qkv, const T* dRotated, const int32_t* positions, const float* frequencies,
+                 float* scratch, T* output) {
   const int64_t half = heads.dim / 2, rotated = heads.queries + heads.keys;
-  const std::unique_ptr<float[]> table(new (std::nothrow) float[size_t(omp_get_max_threads()) * heads.dim]);
-  if (!table) return false;
 #pragma omp parallel if (rows >= kParallelRows)
   {
-    float *cosines = table.get() + omp_get_thread_num() * heads.dim, *sines = cosines + half;
+    float *cosines = scratch + thread_index() * heads.dim, *sines = cosines + half;
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < rows; i++) {
       rotation(positions[i], frequencies, half, cosines, sines);
       const int64_t at = i * heads.row();
       for (int64_t h = 0; h < rotated; h++) {
         const int64_t o = at + h * heads.dim;
-        if (dRotated) rotate_head_gradient(dRotated + o, qkv + o, heads.norm(h), heads.epsilon, cosines, sines, heads.dim, output + o);
-        else rotate_head(qkv + o, heads.norm(h), heads.epsilon, cosines, sines, heads.dim, output + o);
+        const float* norm = heads.norm(h);
+        if (dRotated) rotate_head_gradient(dRotated + o, qkv + o, norm, heads.epsilon, cosines, sines, heads.dim, output + o);
+        else rotate_head(qkv + o, norm, heads.epsilon, cosines, sines, heads.dim, output + o);
       }
       const int64_t values = at + rotated * heads.dim;
-      memcpy(output + values, (dRotated ? dRotated : qkv) + values, heads.keys * heads.dim * sizeof(T));
+      std::memcpy(output + values, (dRotated ? dRotated : qkv) + values, heads.keys * heads.dim * sizeof(T));
     }
   }
-  return true;
 }
 
-}  // namespace KERNEL_NAMESPACE
+}  // namespace ti::TI_SET

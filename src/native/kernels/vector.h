@@ -1,21 +1,23 @@
 // One vector of floats, as wide as the instruction set this file is compiled for, and what the kernels do with it.
 //
-// Activations are bfloat16 (uint16_t) or float in memory and always float in registers. `over(n, body)` walks a row in whole
+// Activations are bfloat16 or float in memory and always float in registers. `over(n, body)` walks a row in whole
 // vectors and ends with one partial vector, so that no kernel needs a scalar tail and every element sees the same arithmetic.
 // All functions propagate NaN; none depends on how many threads run.
 #pragma once
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#if defined(__SSE2__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+// gcc 12's own headers leave the unused source of a masked intrinsic uninitialised and then warn about it.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-#ifndef KERNEL_NAMESPACE
-#define KERNEL_NAMESPACE portable
-#endif
+#include "../fused_kernels.h"
+#include "../kernels_set.h"
 
-namespace KERNEL_NAMESPACE {
+namespace ti::TI_SET {
 
 #if defined(__AVX512F__)
 constexpr int kWidth = 16;
@@ -30,25 +32,13 @@ typedef int32_t IntVec __attribute__((vector_size(kWidth * 4)));
 typedef uint32_t UintVec __attribute__((vector_size(kWidth * 4)));
 typedef uint16_t HalfVec __attribute__((vector_size(kWidth * 2)));
 
-#define KERNEL_INLINE inline __attribute__((always_inline))
+using ti::store;
 
-// ---- scalars ------------------------------------------------------------------------------------------------------------
-KERNEL_INLINE float widen(float x) { return x; }
-KERNEL_INLINE float widen(uint16_t x) {
-  const uint32_t bits = uint32_t(x) << 16;
-  float out;
-  memcpy(&out, &bits, 4);
-  return out;
-}
-/// Round to nearest even; a NaN stays a (quiet) NaN.
-KERNEL_INLINE uint16_t narrow(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  if (x != x) return uint16_t(bits >> 16 | 0x40);
-  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-KERNEL_INLINE void put(float *at, float x) { *at = x; }
-KERNEL_INLINE void put(uint16_t *at, float x) { *at = narrow(x); }
+TI_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+TI_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Below this many rows a thread costs more to wake than it saves.
+constexpr int64_t kParallelRows = 32;
 
 // ---- whole vectors and the last, partial one ----------------------------------------------------------------------------
 struct Whole {};
@@ -56,14 +46,14 @@ struct Part {
   int count;
 };
 
-KERNEL_INLINE Vec splat(float x) { return Vec{} + x; }
+TI_INLINE Vec splat(float x) { return Vec{} + x; }
 
-KERNEL_INLINE Vec load(const float *from, Whole = {}) {
+TI_INLINE Vec load(const float* from, Whole = {}) {
   Vec v;
-  memcpy(&v, from, sizeof v);
+  std::memcpy(&v, from, sizeof v);
   return v;
 }
-KERNEL_INLINE Vec widen(HalfVec half) {
+TI_INLINE Vec widen(HalfVec half) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)half), 16);
 #elif defined(__AVX2__)
@@ -72,26 +62,26 @@ KERNEL_INLINE Vec widen(HalfVec half) {
   return (Vec)(__builtin_convertvector(half, UintVec) << 16);
 #endif
 }
-KERNEL_INLINE Vec load(const uint16_t *from, Whole = {}) {
+TI_INLINE Vec load(const bf16* from, Whole = {}) {
   HalfVec half;
-  memcpy(&half, from, sizeof half);
+  std::memcpy(&half, from, sizeof half);
   return widen(half);
 }
 template <class T>
-KERNEL_INLINE Vec load(const T *from, Part part) {
+TI_INLINE Vec load(const T* from, Part part) {
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
   const __mmask16 mask = __mmask16((1u << part.count) - 1);
   if constexpr (sizeof(T) == 4) return (Vec)_mm512_maskz_loadu_ps(mask, from);
   else return widen((HalfVec)_mm256_maskz_loadu_epi16(mask, from));
 #else
   T padded[kWidth] = {};
-  memcpy(padded, from, part.count * sizeof(T));
+  std::memcpy(padded, from, part.count * sizeof(T));
   return load(padded);
 #endif
 }
 
-KERNEL_INLINE void store(float *to, Vec v, Whole = {}) { memcpy(to, &v, sizeof v); }
-KERNEL_INLINE HalfVec narrow(Vec v) {
+TI_INLINE void store(float* to, Vec v, Whole = {}) { std::memcpy(to, &v, sizeof v); }
+TI_INLINE HalfVec narrow(Vec v) {
 #if defined(__AVX512BF16__)
   return (HalfVec)_mm512_cvtneps_pbh((__m512)v);
 #else
@@ -104,12 +94,12 @@ KERNEL_INLINE HalfVec narrow(Vec v) {
 #endif
 #endif
 }
-KERNEL_INLINE void store(uint16_t *to, Vec v, Whole = {}) {
+TI_INLINE void store(bf16* to, Vec v, Whole = {}) {
   const HalfVec half = narrow(v);
-  memcpy(to, &half, sizeof half);
+  std::memcpy(to, &half, sizeof half);
 }
 template <class T>
-KERNEL_INLINE void store(T *to, Vec v, Part part) {
+TI_INLINE void store(T* to, Vec v, Part part) {
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
   const __mmask16 mask = __mmask16((1u << part.count) - 1);
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(to, mask, (__m512)v);
@@ -117,29 +107,29 @@ KERNEL_INLINE void store(T *to, Vec v, Part part) {
 #else
   T padded[kWidth];
   store(padded, v);
-  memcpy(to, padded, part.count * sizeof(T));
+  std::memcpy(to, padded, part.count * sizeof(T));
 #endif
 }
 
-/// body(j, width) for j = 0, kWidth, 2 kWidth, … < n; `width` is Whole, or Part for the rest: pass it to load and store.
+// body(j, width) for j = 0, kWidth, 2 kWidth, … < n; `width` is Whole, or Part for the rest: pass it to load and store.
 template <class Body>
-KERNEL_INLINE void over(int64_t n, Body &&body) {
+TI_INLINE void over(int64_t n, Body &&body) {
   int64_t j = 0;
   for (; j + kWidth <= n; j += kWidth) body(j, Whole{});
   if (j < n) body(j, Part{int(n - j)});
 }
 
-/// Lanes that hold no element become `filler`, so that a sum or a maximum over the vector ignores them.
-KERNEL_INLINE Vec fill_rest(Vec v, Whole, float) { return v; }
-KERNEL_INLINE Vec fill_rest(Vec v, Part part, float filler) {
+// Lanes that hold no element become `filler`, so that a sum or a maximum over the vector ignores them.
+TI_INLINE Vec fill_rest(Vec v, Whole, float) { return v; }
+TI_INLINE Vec fill_rest(Vec v, Part part, float filler) {
   IntVec lane;
   for (int i = 0; i < kWidth; i++) lane[i] = i;
   return lane < part.count ? v : splat(filler);
 }
 
 // ---- arithmetic ---------------------------------------------------------------------------------------------------------
-/// a · b + c, rounded once where the set has it: spelled out so that every path of a kernel does the same.
-KERNEL_INLINE Vec fma(Vec a, Vec b, Vec c) {
+// a · b + c, rounded once where the set has it: spelled out so that every path of a kernel does the same.
+TI_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)
@@ -148,12 +138,12 @@ KERNEL_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return a * b + c;
 #endif
 }
-/// The larger lane by lane; NaN if either is NaN.
-KERNEL_INLINE Vec maximum(Vec a, Vec b) {
+// The larger lane by lane; NaN if either is NaN.
+TI_INLINE Vec maximum(Vec a, Vec b) {
   const Vec larger = a > b ? a : b;  // b where a is NaN, b (NaN) where b is NaN
   return a != a ? a : larger;
 }
-KERNEL_INLINE Vec root(Vec v) {
+TI_INLINE Vec root(Vec v) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_sqrt_ps((__m512)v);
 #elif defined(__AVX__)
@@ -164,7 +154,7 @@ KERNEL_INLINE Vec root(Vec v) {
   return out;
 #endif
 }
-KERNEL_INLINE Vec nearest(Vec v) {
+TI_INLINE Vec nearest(Vec v) {
 #if defined(__AVX512F__)
   return (Vec)_mm512_roundscale_ps((__m512)v, 0);
 #elif defined(__AVX__)
@@ -175,22 +165,31 @@ KERNEL_INLINE Vec nearest(Vec v) {
 #endif
 }
 
-/// Sum over lanes, always in the same tree.
-KERNEL_INLINE float sum(Vec v) {
+// Sum over lanes, always in the same tree.
+TI_INLINE float sum(Vec v) {
   for (int half = kWidth / 2; half > 0; half /= 2)
     for (int i = 0; i < half; i++) v[i] += v[i + half];
   return v[0];
 }
-/// Largest lane; NaN if any is NaN.
-KERNEL_INLINE float maximum(Vec v) {
+// Largest lane; NaN if any is NaN.
+TI_INLINE float maximum(Vec v) {
   float best = v[0];
   for (int i = 1; i < kWidth; i++) best = best > v[i] || best != best ? best : v[i];
   return best;
 }
 
-/// e^x within 2 ulp (measured by test/tensor/native-rows.test.ts through the gates); results below 2^-126 are 0, above the
-/// largest float infinity, NaN stays NaN. Cody-Waite reduction by ln 2 in two parts, then a polynomial of degree 6.
-KERNEL_INLINE Vec exponential(Vec x) {
+constexpr float kInfinity = __builtin_inff();
+
+// The largest logit, NaN if any is NaN.
+TI_INLINE float row_maximum(const float* x, int64_t width) {
+  Vec best = splat(-kInfinity);
+  over(width, [&](int64_t j, auto part) { best = maximum(best, fill_rest(load(x + j, part), part, -kInfinity)); });
+  return maximum(best);
+}
+
+// e^x within 2 ulp (measured by test/tensor/native-rows.test.ts through the gates); results below 2^-126 are 0, above the
+// largest float infinity, NaN stays NaN. Cody-Waite reduction by ln 2 in two parts, then a polynomial of degree 6.
+TI_INLINE Vec exponential(Vec x) {
   const Vec tooSmall = splat(-87.336544f), tooLarge = splat(89.f);
   Vec y = x < tooSmall ? tooSmall : x;
   y = y > tooLarge ? tooLarge : y;
@@ -214,4 +213,4 @@ KERNEL_INLINE Vec exponential(Vec x) {
   return x < tooSmall ? Vec{} : scaled;
 }
 
-}  // namespace KERNEL_NAMESPACE
+}  // namespace ti::TI_SET
