@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { missing, readReport } from "./report.mjs";
-import { findProgram, run } from "./run.mjs";
+import { findCompiler, run } from "./run.mjs";
 
 const flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-DNAPI_VERSION=8"];
 const linking = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2", "-Wl,-rpath,$ORIGIN/../../deps/lib"];
@@ -85,8 +85,8 @@ async function compile(
   /** @type {string} */ library,
   /** @type {string} */ target,
 ) {
-  const compiler = [process.env.CXX, "g++", "c++", "clang++"].map((name) => name && findProgram(name)).find(Boolean);
-  if (!compiler) {
+  const compiler = findCompiler();
+  if (compiler === null) {
     return missing(`a C++ compiler is missing; ${withoutIt}.`, "Install g++ and run the set-up again.");
   }
   log(`   compiling tfjs-node's binding with ${compiler}, once per machine`);

@@ -41,6 +41,15 @@ export function findProgram(/** @type {string} */ name) {
   return null;
 }
 
+/** @returns {string | null} the path of CXX, g++, c++ or clang++: the first that is there. */
+export function findCompiler() {
+  for (const name of [process.env.CXX, "g++", "c++", "clang++"]) {
+    const path = name ? findProgram(name) : null;
+    if (path !== null) return path;
+  }
+  return null;
+}
+
 /**
  * Runs a program to its end. `show`: its output goes to the terminal; otherwise it is collected.
  * @param {string} program

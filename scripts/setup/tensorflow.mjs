@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { withLock } from "./lock.mjs";
 import { findPython, hasPip, pipDownload } from "./python.mjs";
 import { firstLine, missing } from "./report.mjs";
-import { findProgram, run } from "./run.mjs";
+import { findCompiler, findProgram, run } from "./run.mjs";
 
 /**
  * @typedef {object} Build
@@ -110,6 +110,9 @@ async function fetchBuild(
 
 async function assemble(/** @type {string} */ folder, /** @type {Build} */ build, /** @type {(line: string) => void} */ log) {
   const { download, unpacked } = build.megabytes;
+  if (findCompiler() === null) {
+    throw new Unavailable("a C++ compiler is missing, without which it cannot be used", "Install g++ and run the set-up again.");
+  }
   await requireSpace(folder, download + unpacked);
   const python = await findPython();
   if (python === null) {
