@@ -93,6 +93,13 @@ async function run(
         else reject(error);
       });
       child.once("close", (exit) => resolve(exit ?? -1));
+      // When stopped, do not wait for what pip itself may have started and what still holds its pipes.
+      child.once("exit", (exit) => {
+        if (!signal?.aborted) return;
+        child.stdout.destroy();
+        child.stderr.destroy();
+        resolve(exit ?? -1);
+      });
     });
     signal?.throwIfAborted();
     return code === null ? null : { code, output };

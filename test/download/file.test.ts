@@ -197,7 +197,10 @@ describe("a download that is interrupted", () => {
   test("a wrong Content-Range is not written at the wrong place", async () => {
     let round = 0;
     const request = await start((q, r) => {
-      if (round++ === 0) { serve(q, r, body, { cutAfter: 1000 }); return; }
+      if (round++ === 0) {
+        serve(q, r, body, { cutAfter: 1000 });
+        return;
+      }
       if (round === 2) {
         r.writeHead(206, { etag: '"one"', "content-range": `bytes 5-${body.length - 1}/${body.length}` });
         return void r.end(body.subarray(5));
