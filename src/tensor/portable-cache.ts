@@ -2,7 +2,7 @@
  * Keys and values for decoding as immutable tensors: groups of slots that were written together, each group one tensor.
  *
  * Appending a token makes a group's tensors anew, which copies what the step reads anyway. Slots that step together stay one group,
- * so a step takes the same few ops however many slots there are; slots that leave a group cost nothing until it is next written.
+ * so a step takes the same few ops however many slots there are. Slots that stay behind get a group of their own, once.
  */
 import type { LayerCache } from "./ops.js";
 import { keep, type Tensor } from "./tensor.js";
@@ -39,16 +39,22 @@ export class PortableCache implements LayerCache {
     return place ? place.lanes.lengths[place.lane] : 0;
   }
 
-  /** Puts groups in the place of what their slots held, and frees groups that hold no slot any more. */
-  write(groups: readonly Lanes[]): void {
-    for (const lanes of groups) {
+  /** Puts groups in the place of what their slots held; `split` copies the given lanes of a group out of it. */
+  write(groups: readonly Lanes[], split: (lanes: Lanes, kept: readonly number[]) => Lanes): void {
+    const written = new Set(groups.flatMap(({ slots }) => slots));
+    const outdated = [...this.#groups].filter(({ slots }) => slots.some((slot) => written.has(slot)));
+    // A group lives as long as any slot of it: without this, each slot that stays behind would keep a whole group alive.
+    const rests = outdated.flatMap((lanes) => {
+      const kept = lanes.slots.flatMap((slot, lane) => (written.has(slot) ? [] : [lane]));
+      return kept.length > 0 ? [split(lanes, kept)] : [];
+    });
+    for (const lanes of outdated) this.#drop(lanes);
+    for (const lanes of [...rests, ...groups]) {
       keep(lanes.keys);
       keep(lanes.values);
       this.#groups.add(lanes);
       for (const [lane, slot] of lanes.slots.entries()) this.#places.set(slot, { lanes, lane });
     }
-    const held = new Set([...this.#places.values()].map((place) => place.lanes));
-    for (const lanes of this.#groups) if (!held.has(lanes)) this.#drop(lanes);
   }
 
   free(): void {

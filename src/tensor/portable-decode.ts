@@ -36,7 +36,16 @@ export function decodeOps(p: Primitives, precision: Precision, rope: DecoderOps[
     return p.gather(x, device.upload(Int32Array.from(indices), [indices.length]));
   }
 
-  /** The first `tokens` tokens from `low` on of T [lanes, K, tokens, d]. */
+  function splitLanes(lanes: Lanes, kept: readonly number[]): Lanes {
+    return {
+      slots: kept.map((lane) => lanes.slots[lane]),
+      lengths: kept.map((lane) => lanes.lengths[lane]),
+      keys: pick(lanes.keys, kept),
+      values: pick(lanes.values, kept),
+    };
+  }
+
+  /** Tokens [low, high) of T [lanes, K, tokens, d]. */
   function tokensOf(x: Tensor, low: number, high: number): Tensor {
     const [lanes, heads, tokens, d] = x.shape;
     return low === 0 && high === tokens ? x : p.slice(x, [0, 0, low, 0], [lanes, heads, high - low, d]);
@@ -227,7 +236,7 @@ export function decodeOps(p: Primitives, precision: Precision, rope: DecoderOps[
         const size = [segments.length, kvHeads, tokens, headDim];
         const lengths = segments.map(({ length }) => length);
         const keys = p.slice(both, [0, 0, 0, 0], size);
-        own.write([{ slots, lengths, keys, values: p.slice(both, [0, kvHeads, 0, 0], size) }]);
+        own.write([{ slots, lengths, keys, values: p.slice(both, [0, kvHeads, 0, 0], size) }], splitLanes);
       });
     },
 
@@ -266,7 +275,10 @@ export function decodeOps(p: Primitives, precision: Precision, rope: DecoderOps[
         );
         const output = merge(inRowOrder(ofPrompts), inRowOrder(ofCompletions));
         const result = p.reshape(narrow(output), [rows.length, heads * headDim]);
-        completionCache.write(ofCompletions.map(({ lanes }) => lanes));
+        completionCache.write(
+          ofCompletions.map(({ lanes }) => lanes),
+          splitLanes,
+        );
         return result;
       });
     },

@@ -30,7 +30,8 @@ export function tfjsPrimitives(device: TfjsDevice): Primitives {
     gather: (x, rows) => wrap(() => tf.gather(unwrap(x), unwrap(rows))),
     scatterAdd: (updates, rows, rowCount) =>
       wrap(() => tf.scatterND(tf.reshape(unwrap(rows), [rows.size, 1]), unwrap(updates), [rowCount, ...updates.shape.slice(1)])),
-    oneHot: (ids, depth) => wrap(() => tf.oneHot(unwrap(ids), depth, 1, 0, "float32")),
+    // WASM writes the integers 0 and 1 whatever dtype it is asked for.
+    oneHot: (ids, depth) => wrap(() => tf.cast(tf.oneHot(unwrap(ids), depth, 1, 0, "int32"), "float32")),
     add: binary(tf.add),
     subtract: binary(tf.sub),
     multiply: binary(tf.mul),
