@@ -8,7 +8,13 @@ import { fromByteChars, utf8 } from "./bytes.js";
  */
 export type Decoding =
   | { readonly kind: "bytes" }
-  | { readonly kind: "pieces"; readonly space: string; readonly byteFallback: boolean; readonly stripStart: number }
+  | {
+      readonly kind: "pieces";
+      readonly space: string;
+      readonly byteFallback: boolean;
+      readonly stripStart: number;
+      readonly dropFirstMarks: boolean;
+    }
   | { readonly kind: "words"; readonly prefix: string; readonly cleanup: boolean };
 
 /** Takes tokens one at a time and gives the text that no later token can change. */
@@ -34,10 +40,11 @@ function byteStream(): TextStream {
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
 /** Hugging Face's ByteFallback: a run of byte tokens that is no UTF-8 becomes one U+FFFD a byte, so a run waits for its end. */
-function pieceStream({ space, byteFallback, stripStart }: Extract<Decoding, { kind: "pieces" }>): TextStream {
+function pieceStream({ space, byteFallback, stripStart, dropFirstMarks }: Extract<Decoding, { kind: "pieces" }>): TextStream {
   const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let run: number[] = [];
   let toStrip = stripStart;
+  let first = true;
   const strip = (text: string): string => {
     let from = 0;
     while (toStrip > 0 && from < text.length && text[from] === " ") {
@@ -64,11 +71,14 @@ function pieceStream({ space, byteFallback, stripStart }: Extract<Decoding, { ki
         run.push(Number.parseInt(byte[1], 16));
         return "";
       }
-      return strip(flush() + token.replaceAll(space, " "));
+      const text = token.replaceAll(space, first && dropFirstMarks ? "" : " ");
+      first = false;
+      return strip(flush() + text);
     },
     end() {
       const rest = strip(flush());
       toStrip = stripStart;
+      first = true;
       return rest;
     },
   };

@@ -24,8 +24,10 @@ const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byt
 export function specFromGguf(metadata: GgufMetadata, file: string): TokenizerSpec {
   const key = (name: string): Read => reader(file, plainList(metadataValue(metadata, name)), name);
   const model = key("tokenizer.ggml.model").string();
-  const tokens = readTokens(key("tokenizer.ggml.tokens"));
-  const types = readTypes(key("tokenizer.ggml.token_type"), tokens.length);
+  const listed = readTokens(key("tokenizer.ggml.tokens"));
+  const types = readTypes(key("tokenizer.ggml.token_type"), listed.length);
+  const tokens =
+    model === "llama" ? listed.map((token, i) => (types[i] === TYPE.userDefined ? withMarks(token) : token)) : listed;
   const added = addedTokens(tokens, types);
   const ids = new Map<string, number>();
   tokens.forEach((token, id) => {
@@ -88,7 +90,7 @@ export function specFromGguf(metadata: GgufMetadata, file: string): TokenizerSpe
         fuseUnknown: true,
         ignoreMerges: false,
       }),
-      decoding: { kind: "pieces", space: "▁", byteFallback: true, stripStart: prefix ? 1 : 0 },
+      decoding: { kind: "pieces", space: "▁", byteFallback: true, stripStart: prefix ? 1 : 0, dropFirstMarks: false },
     };
   }
   throw key("tokenizer.ggml.model").error(
@@ -131,7 +133,7 @@ function readScores(list: Read, count: number): number[] {
   const value = list.value;
   if (!Array.isArray(value) || value.length !== count) throw list.error(`expected a list of ${count}, one score a token`);
   return value.map((score: unknown, i) => {
-    if (typeof score !== "number" || Number.isNaN(score)) throw list.get(`[${i}]`).error("expected a number");
+    if (typeof score !== "number" || !Number.isFinite(score)) throw list.get(`[${i}]`).error("expected a finite number");
     return score;
   });
 }
@@ -152,24 +154,33 @@ function endIds(declared: readonly (number | null)[], added: readonly AddedToken
   return [...ids];
 }
 
+/** Converters write Gemma's runs of marks as runs of spaces, which is what llama.cpp looks for in the text. */
+function withMarks(token: string): string {
+  return /^ +$/.test(token) ? token.replaceAll(" ", "▁") : token;
+}
+
 /** A longer token has no part in a SentencePiece vocabulary, and its splits would take time with its square. */
 const MAX_MERGED_LENGTH = 256;
 
-/** SentencePiece merges the two neighbours whose union scores best; the same as merges ranked by the score of what they make. */
+/**
+ * SentencePiece merges the two neighbours whose union scores best; the same as merges ranked by the score of what they make. Words that
+ * the vocabulary lists apart (runs of marks) come first, the longest before the rest, as in Hugging Face's conversion.
+ */
 function mergesOfScores(
   tokens: readonly string[],
   types: readonly number[],
   scores: readonly number[],
   ids: ReadonlyMap<string, number>,
 ): PairTable {
-  const made = tokens.flatMap((token, id) =>
-    types[id] === TYPE.control || types[id] === TYPE.byte || token.length > MAX_MERGED_LENGTH ? [] : [id],
-  );
-  made.sort((a, b) => scores[b] - scores[a]);
+  const mergeable = (type: number): boolean => type === TYPE.normal || type === TYPE.userDefined;
+  const apart = tokens.map((token, id) => (types[id] === TYPE.userDefined ? token.length : 0));
+  const order = (a: number, b: number): number => apart[b] - apart[a] || scores[b] - scores[a];
+  const made = tokens.flatMap((token, id) => (mergeable(types[id]) && token.length <= MAX_MERGED_LENGTH ? [id] : []));
+  made.sort(order);
   const merges: Merge[] = [];
   let rank = -1;
   made.forEach((merged, i) => {
-    if (i === 0 || scores[merged] !== scores[made[i - 1]]) rank++;
+    if (i === 0 || order(made[i - 1], merged) !== 0) rank++;
     const token = tokens[merged];
     for (let cut = 1; cut < token.length; cut++) {
       const left = ids.get(token.slice(0, cut));

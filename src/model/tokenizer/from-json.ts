@@ -178,7 +178,9 @@ function aroundOf(processor: Read, vocabSize: number): { before: number[]; after
 
 function decodingOf(decoder: Read, byteLevel: boolean): Decoding {
   if (decoder.value === null || decoder.value === undefined) {
-    return byteLevel ? { kind: "bytes" } : { kind: "pieces", space: "▁", byteFallback: false, stripStart: 0 };
+    return byteLevel
+      ? { kind: "bytes" }
+      : { kind: "pieces", space: "▁", byteFallback: false, stripStart: 0, dropFirstMarks: false };
   }
   const type = decoder.get("type").string();
   if (type === "ByteLevel") return { kind: "bytes" };
@@ -186,8 +188,8 @@ function decodingOf(decoder: Read, byteLevel: boolean): Decoding {
     return { kind: "words", prefix: decoder.get("prefix").string("##"), cleanup: decoder.get("cleanup").boolean(true) };
   }
   if (type === "Metaspace") {
-    const prepends = decoder.get("prepend_scheme").string("always") !== "never";
-    return { kind: "pieces", space: decoder.get("replacement").string("▁"), byteFallback: false, stripStart: prepends ? 1 : 0 };
+    const dropFirstMarks = decoder.get("prepend_scheme").string("always") !== "never";
+    return { kind: "pieces", space: decoder.get("replacement").string("▁"), byteFallback: false, stripStart: 0, dropFirstMarks };
   }
   if (type === "Sequence") return decodingOfSequence(decoder);
   throw decoder.error(`the decoder ${JSON.stringify(type)} is not supported`);
@@ -209,7 +211,7 @@ function decodingOfSequence(decoder: Read): Decoding {
     else if (type !== "Fuse") throw part.error(`${JSON.stringify(type)} is not supported in this decoder`);
   }
   if (space === "") throw decoder.error("an empty mark for the space");
-  return { kind: "pieces", space, byteFallback, stripStart };
+  return { kind: "pieces", space, byteFallback, stripStart, dropFirstMarks: false };
 }
 
 /** A template, or a list of named ones of which `default` counts. */
