@@ -124,13 +124,12 @@ async function planBuild(sanitize) {
         ]
       : ["-O3"]),
   ];
-  // What is wanted of -ffast-math, flag by flag: linking with -ffast-math itself would switch the whole process to flush-to-zero.
+  // No -ffast-math: it would let the compiler reorder sums, so that a row's result could depend on the rows beside it, and linking
+  // with it would switch the whole process to flush-to-zero.
   const arithmetic = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-exceptions"];
-  const sums = ["-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"];
 
   const x64 = cpu() === "x64";
   const sets = Object.entries(SETS).filter(([name]) => x64 || name === "plain");
-  // Kernels of a row must give the same bits whatever the rows beside it: there the compiler may not reorder sums.
   if (sanitize) sets.push(["amx_emulated", ["-DTI_EMULATE_AMX"]]);
   const sources = readdirSync(SOURCE).filter((name) => name.endsWith(".cc"));
   const perSet = sources.filter((name) => name.startsWith("kernels"));
@@ -139,7 +138,7 @@ async function planBuild(sanitize) {
       sets.map(([set, flags]) => ({
         source,
         name: `${source}.${set}.o`,
-        flags: [...flags, ...arithmetic, ...(source === "kernels.cc" ? sums : []), `-DTI_SET=${set}`],
+        flags: [...flags, ...arithmetic, `-DTI_SET=${set}`],
       })),
     ),
     ...sources.filter((name) => !perSet.includes(name)).map((source) => ({ source, name: `${source}.o`, flags: [] })),

@@ -1,5 +1,5 @@
-// The matmul kernels of one instruction set, TI_SET. Compiled once per set, and apart from kernels.cc because here the compiler
-// may not reorder sums: a row's result must be the same bits whatever the number of rows beside it.
+// The matmul kernels of one instruction set, TI_SET. Compiled without reordering of sums: a row's result must be the same bits
+// whatever the rows beside it.
 #include <cstdint>
 
 #if defined(__x86_64__)

@@ -1,15 +1,29 @@
-/** Small int32 tensors that tell ops their sizes: made once for each content and kept for the life of the process. */
-import { keep, type Tensor } from "./tensor.js";
+/** Small tensors that tell ops their sizes and settings: made once for each content and kept for the life of the process. */
+import { keep, type DType, type Tensor } from "./tensor.js";
 import { tensorflowDevice } from "./tensorflow.js";
 
 const constants = new Map<string, Tensor>();
 
 /** int32 [values.length]. Owned here: do not free it. */
 export function constant(...values: number[]): Tensor {
-  const key = values.join(",");
+  return interned("int32", values, () => Int32Array.from(values));
+}
+
+/** float32 [values.length]. Owned here: do not free it. */
+export function floatConstant(...values: number[]): Tensor {
+  return interned("float32", values, () => Float32Array.from(values));
+}
+
+/** A tensor without elements, which stands for an optional input left out. Owned here: do not free it. */
+export function nothing(dtype: DType): Tensor {
+  return interned(dtype, [], () => (dtype === "int32" ? new Int32Array(0) : new Float32Array(0)));
+}
+
+function interned(dtype: DType, values: number[], data: () => Int32Array | Float32Array): Tensor {
+  const key = `${dtype} ${values.join(",")}`;
   let tensor = constants.get(key);
   if (!tensor) {
-    tensor = keep(tensorflowDevice().upload(Int32Array.from(values), [values.length]));
+    tensor = keep(tensorflowDevice().upload(data(), [values.length], dtype));
     constants.set(key, tensor);
   }
   return tensor;
