@@ -134,7 +134,10 @@ export function decodeOps(p: Primitives, precision: Precision, rope: DecoderOps[
         window,
       ),
     );
-    const order = members.map((row) => placed.indexOf(row));
+    const order = members.map((row) => {
+      const lane = chosen.indexOf(laneOf(row));
+      return lane * deep + rowsOfLane[lane].indexOf(row);
+    });
     const byRow = (x: Tensor): Tensor => {
       const columns = x.shape[3];
       const split = p.transpose(p.reshape(x, [chosen.length, kvHeads, deep, group * columns]), [0, 2, 1, 3]);
