@@ -190,7 +190,8 @@ static void decode_task(const DecodeArguments<T>& a, int64_t i, int64_t kv_head,
                         T* output) {
   const Heads& heads = a.heads;
   const int64_t dim = heads.dim, group = heads.group(), first_head = kv_head * group;
-  const int64_t prompt_slot = a.table[4 * i], prompt_length = a.table[4 * i + 1], slot = a.table[4 * i + 2], length = a.table[4 * i + 3];
+  const int64_t prompt_length = a.table[4 * i + 1], slot = a.table[4 * i + 2], length = a.table[4 * i + 3];
+  const int64_t prompt_slot = prompt_length > 0 ? a.table[4 * i] : 0;
   const float* sines = cosines + dim / 2;
   float *weights = mine, *sums = weights + group * stride;
   T *queries = reinterpret_cast<T*>(sums + group * dim), *key = queries + group * dim;

@@ -1,0 +1,64 @@
+/** Row-wise native ops: norms, rotary embedding, gates, gathered and scattered rows, casts (src/native/ops_rows.cc). */
+import { floatConstant, geometry, orEmpty } from "./native-arguments.js";
+import { constant } from "./native-constants.js";
+import type { Activation, AttentionConfig, DecoderOps, Precision, RopeConfig } from "./ops.js";
+import { TensorError, type Tensor } from "./tensor.js";
+import { attribute, type TensorflowDevice } from "./tensorflow.js";
+
+type RowOps = Pick<
+  DecoderOps,
+  "rmsNorm" | "rmsNormGradient" | "rope" | "ropeGradient" | "gated" | "gatedGradient" | "gatherRows" | "scatterRows" | "cast"
+>;
+
+const ACTIVATIONS: readonly Activation[] = ["silu", "gelu_tanh"];
+
+/** The ops on `device`, where the native addon must be loaded. */
+export function rowOps(device: TensorflowDevice, precision: Precision): RowOps {
+  const asPrecision = [attribute.dtype("U", precision)];
+
+  function ropeInputs(positions: Tensor, attention: AttentionConfig, rope: RopeConfig): Tensor[] {
+    const epsilon = floatConstant(rope.queryNorm || rope.keyNorm ? rope.normEpsilon : 0);
+    return [positions, rope.frequencies, orEmpty(rope.queryNorm), orEmpty(rope.keyNorm), epsilon, geometry(attention)];
+  }
+
+  function activationInput(activation: Activation): Tensor {
+    const index = ACTIVATIONS.indexOf(activation);
+    if (index < 0) throw new TensorError(`gated: activation "${activation}" is not one of ${ACTIVATIONS.join(", ")}`);
+    return constant(index);
+  }
+
+  return {
+    rmsNorm(residual, branch, weight, epsilon) {
+      if (!residual && !branch) throw new TensorError("rmsNorm: residual and branch are both null");
+      const inputs = [orEmpty(residual), orEmpty(branch, precision), weight, floatConstant(epsilon)];
+      const [sum, normed, inverseRms] = device.execute("TrueIntentsRmsNorm", [], inputs, 3);
+      return { sum, normed, inverseRms };
+    },
+
+    rmsNormGradient(sum, inverseRms, weight, dNormed, dSum) {
+      const inputs = [sum, inverseRms, weight, dNormed, orEmpty(dSum)];
+      const [residual, branch] = device.execute("TrueIntentsRmsNormGradient", [], inputs, 2);
+      return { residual, branch };
+    },
+
+    rope: (qkv, positions, attention, rope) =>
+      device.execute("TrueIntentsRope", [], [qkv, ...ropeInputs(positions, attention, rope)], 1)[0],
+
+    ropeGradient: (dRotated, qkv, positions, attention, rope) =>
+      device.execute("TrueIntentsRopeGradient", [], [qkv, dRotated, ...ropeInputs(positions, attention, rope)], 1)[0],
+
+    gated: (gateUp, activation) => device.execute("TrueIntentsGated", [], [gateUp, activationInput(activation)], 1)[0],
+
+    gatedGradient(gateUp, dOutput, activation) {
+      const inputs = [gateUp, dOutput, activationInput(activation)];
+      const [dGateUp, output] = device.execute("TrueIntentsGatedGradient", [], inputs, 2);
+      return { dGateUp, output };
+    },
+
+    gatherRows: (x, rows) => device.execute("TrueIntentsGatherRows", [], [x, rows], 1)[0],
+
+    scatterRows: (dy, rows, rowCount) => device.execute("TrueIntentsScatterRows", [], [dy, rows, constant(rowCount)], 1)[0],
+
+    cast: (x) => device.execute("TrueIntentsCast", asPrecision, [x], 1)[0],
+  };
+}
