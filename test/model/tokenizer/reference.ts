@@ -34,9 +34,16 @@ const short = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).
 const bytesOf = (ids: Int32Array): Uint8Array => new Uint8Array(ids.slice().buffer);
 
 /** Texts whose ids, or whose decoded text, differ from the reference. */
-export function differences(tokenizer: Tokenizer, reference: Reference): { tokens: number; plain: string[]; specials: string[]; text: string[] } {
+export function differences(
+  tokenizer: Tokenizer,
+  reference: Reference,
+): { tokens: number; plain: string[]; specials: string[]; text: string[] } {
   const found = { tokens: 0, plain: [] as string[], specials: [] as string[], text: [] as string[] };
-  const expected = { plain: decodeBase64(reference.plain), specials: decodeBase64(reference.specials), text: decodeBase64(reference.text) };
+  const expected = {
+    plain: decodeBase64(reference.plain),
+    specials: decodeBase64(reference.specials),
+    text: decodeBase64(reference.text),
+  };
   texts.forEach((text, i) => {
     const ids = tokenizer.encode(text);
     found.tokens += ids.length;

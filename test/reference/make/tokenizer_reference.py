@@ -69,6 +69,12 @@ def byte_level(name, pre, normalizer=None, ignore_merges=False, extra=()):
     save_small(name, tok)
 
 
+def every_split(vocab):
+    """As in the conversion of SentencePiece models: a token comes of any two tokens that make it, tokens in order of score (here: of id)."""
+    cuts = lambda t: [(t[:i], t[i:]) for i in range(1, len(t)) if t[:i] in vocab and t[i:] in vocab]
+    return [pair for t in sorted(vocab, key=vocab.get) if not t.startswith("<") for pair in sorted(cuts(t), key=lambda p: (vocab[p[0]], vocab[p[1]]))]
+
+
 def sentence_piece(name, normalizer, pre, decoder, byte_fallback, fuse_unk=True, words=()):
     tok = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=fuse_unk, byte_fallback=byte_fallback))
     if normalizer:
@@ -83,6 +89,7 @@ def sentence_piece(name, normalizer, pre, decoder, byte_fallback, fuse_unk=True,
         first = len(CONTROL) + 1
         data["model"]["vocab"] = {t: i if i < first else i + 256 for t, i in data["model"]["vocab"].items()}
         data["model"]["vocab"].update({f"<0x{b:02X}>": first + b for b in range(256)})
+        data["model"]["merges"] = every_split(data["model"]["vocab"])
     tok = Tokenizer.from_str(json.dumps(data))
     tok.add_tokens([AddedToken(w, normalized=False) for w in words])
     save_small(name, tok)
