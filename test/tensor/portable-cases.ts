@@ -4,10 +4,10 @@ import type { Activation, AttentionConfig, DecoderOps, LoraLayout } from "../../
 import { scope, type Tensor } from "../../src/tensor/tensor.js";
 
 export interface Generator {
-  uniform(): number;
+  uniform: () => number;
   /** In [low, high]. */
-  integer(low: number, high: number): number;
-  normal(): number;
+  integer: (low: number, high: number) => number;
+  normal: () => number;
 }
 
 export function generator(seed: number): Generator {
