@@ -14,7 +14,7 @@ export interface Random {
 /** A stream named by a seed and any further keys (epoch, prompt, sample, …): other keys give an independent stream. */
 export function createRandom(seed: number, ...keys: readonly (number | string)[]): Random {
   const words = [seed, ...keys].flatMap((key) => {
-    const numbers = typeof key === "number" ? [key, Math.floor(key / 2 ** 32)] : [...key].map((c) => c.codePointAt(0)!);
+    const numbers = typeof key === "number" ? [key, Math.floor(key / 2 ** 32)] : Array.from(key, (c) => c.codePointAt(0)!);
     // The length separates ("ab", "c") from ("a", "bc").
     return [numbers.length, ...numbers];
   });

@@ -8,6 +8,10 @@ export interface CommandEntry {
 }
 
 export const commands: Readonly<Record<string, CommandEntry>> = {
+  start: {
+    summary: "fine-tune the default model on the sample set and show how well it judges",
+    load: async () => (await import("./start.js")).default,
+  },
   model: {
     summary: "list, download and verify models",
     load: async () => (await import("./model.js")).default,

@@ -25,7 +25,7 @@ export default defineCommand({
     const greedy = parseCount("greedy", args.greedy);
     const model = await openNamedModel(args.model, "float32", true);
     try {
-      const adapter = await openAdapter(model, args.adapter);
+      const adapter = openAdapter(model, args.adapter);
       try {
         const ids =
           args.ids === undefined ? model.tokenizer.encode(args.text ?? "") : parseIds(args.ids, model.decoder.config.vocabSize);

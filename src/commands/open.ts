@@ -40,7 +40,7 @@ export async function openNamedModel(name: string, precision: Precision | "auto"
   const resolved = await resolveModel(name);
   const ops = await openOps({ precision });
   const started = performance.now();
-  const model = await openModel(ops, resolved.path, { name: resolved.name });
+  const model = openModel(ops, resolved.path, { name: resolved.name });
   if (!quiet) {
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     process.stderr.write(
@@ -54,7 +54,7 @@ export async function openNamedModel(name: string, precision: Precision | "auto"
  * The adapter that a command uses: the folder named, "none", or by default the one that `npm start` trained.
  * @throws UsageError if there is none
  */
-export async function openAdapter(model: LanguageModel, folder: string | undefined): Promise<LoadedAdapter | null> {
+export function openAdapter(model: LanguageModel, folder: string | undefined): LoadedAdapter | null {
   if (folder === "none") return null;
   const path = folder ?? join(START_RUN, "adapter");
   if (folder === undefined && !existsSync(path))

@@ -21,7 +21,7 @@ export default defineCommand({
     const format = { generation: SFT_GENERATION, classification: SFT_CLASSIFICATION }[args.format];
     if (format === undefined) throw new UsageError(`--format is "${args.format}"; it must be generation or classification`);
     const model = await openNamedModel(args.model, parsePrecision(args.precision), args.json);
-    const adapter = await openAdapter(model, args.adapter);
+    const adapter = openAdapter(model, args.adapter);
     try {
       const started = performance.now();
       for await (const result of classify(model, format, [args.prompt], { lora: adapter?.lora ?? null })) {

@@ -9,7 +9,7 @@
  *     summary.json       the numbers
  */
 import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import type { DecoderOps } from "../tensor/ops.js";
@@ -19,19 +19,31 @@ export interface RunFolder {
   file(...parts: string[]): string;
   /** Writes JSON whole or not at all. */
   writeJson(name: string, value: unknown): void;
+  /** Whether a JSON file of the folder holds exactly this value. */
+  matches(name: string, value: unknown): boolean;
+  /** Removes what an earlier run left here. */
+  clear(): void;
   /** Appends one line to log.jsonl. */
   log(entry: Record<string, unknown>): void;
 }
 
 export function openRunFolder(path: string): RunFolder {
-  mkdirSync(join(path, "predictions"), { recursive: true });
+  const make = (): void => void mkdirSync(join(path, "predictions"), { recursive: true });
   const file = (...parts: string[]): string => join(path, ...parts);
+  make();
   return {
     path,
     file,
     writeJson: (name, value) => {
       writeFileSync(file(`${name}.part`), `${JSON.stringify(value, null, 2)}\n`);
       renameSync(file(`${name}.part`), file(name));
+    },
+    matches: (name, value) =>
+      existsSync(file(name)) && readFileSync(file(name), "utf8") === `${JSON.stringify(value, null, 2)}\n`,
+    clear: () => {
+      for (const part of ["config.json", "environment.json", "log.jsonl", "adapter", "predictions", "summary.json"])
+        rmSync(file(part), { recursive: true, force: true });
+      make();
     },
     log: (entry) => appendFileSync(file("log.jsonl"), `${JSON.stringify(entry)}\n`),
   };

@@ -4,18 +4,18 @@
  * Differs from the paper here: LoRA on weights in bf16 or float32, not 4-bit; plain AdamW, not the paged 8-bit one; a prompt that
  * is too long loses its own end, never the completion; early stopping looks at validation rows only, never at test rows.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { DataUnavailableError } from "../data/errors.js";
-import type { LabelledPrompt } from "../data/prompt.js";
+import type { LabelledPrompt, Split } from "../data/prompt.js";
 import { loadSample } from "../data/sample.js";
 import { loadXstest } from "../data/xstest.js";
 import { classify } from "../evaluate/classify.js";
-import { appendPredictions, type Prediction } from "../evaluate/predictions.js";
-import { activateLora, createLora, loraToPeft, type LoraAdapter } from "../model/lora.js";
+import { openPredictions, type Prediction } from "../evaluate/predictions.js";
+import { activateLora, createLora, loraFromPeft, loraToPeft, type ActiveLora, type LoraAdapter } from "../model/lora.js";
 import type { LanguageModel } from "../model/language-model.js";
-import { writePeft } from "../model/peft.js";
+import { readPeft, writePeft } from "../model/peft.js";
 import { SFT_CLASSIFICATION, SFT_GENERATION, trainingText, type OutputFormat } from "../prompts/sft.js";
 import { createRandom } from "../random.js";
 import type { TrainingExample } from "../train/examples.js";
@@ -62,6 +62,10 @@ export interface EvaluatedSet {
   readonly predictions: readonly Prediction[];
 }
 
+/**
+ * Trains on the sample set's training rows and evaluates on its test rows, and on XSTest where the data folder has it.
+ * A run folder that holds a finished adapter of the same config and data is gone on with: nothing is trained or predicted twice.
+ */
 export async function runSft(
   config: SftConfig,
   model: LanguageModel,
@@ -69,52 +73,55 @@ export async function runSft(
   signal?: AbortSignal,
 ): Promise<EvaluatedSet[]> {
   const format = config.format === "generation" ? SFT_GENERATION : SFT_CLASSIFICATION;
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  run.writeJson("config.json", config);
-  run.writeJson("environment.json", { ...describeEnvironment(model.decoder.ops), data: { sample: sampleHash() } });
 
   // Data: our own open set, split by contrast group, so that no pair is torn apart.
   const sample = loadSample();
-  const rowsOf = (split: string): LabelledPrompt[] => sample.filter((row) => row.split === split);
-  const train = tokenise(model, format, rowsOf("train"), config.maxLength);
-  const validation = tokenise(model, format, rowsOf("validation"), config.maxLength);
-  say(
-    `data: ${train.length} training, ${validation.length} validation and ${rowsOf("test").length} test prompts of the sample set`,
-  );
-  say(`first example, what is learnt marked:\n${showExample(model, train[0])}`);
+  const rowsOf = (split: Split): LabelledPrompt[] => sample.filter((row) => row.split === split);
 
-  const adapter = createLora(model.decoder, { r: config.r, loraAlpha: config.loraAlpha }, createRandom(config.seed, "lora"));
+  const asked = { ...config, sampleSha256: sampleHash() };
+  if (!run.matches("config.json", asked) || !existsSync(run.file("adapter"))) {
+    run.clear();
+    run.writeJson("config.json", asked);
+    run.writeJson("environment.json", describeEnvironment(model.decoder.ops));
+    await trainAdapter(config, model, format, rowsOf("train"), rowsOf("validation"), run, signal);
+  } else say(`${run.file("adapter")} was trained with this config before: it is used again`);
+
+  const sets: { name: string; rows: readonly LabelledPrompt[] }[] = [{ name: "sample-test", rows: rowsOf("test") }];
   try {
-    await train_(config, model, adapter, train, validation, run, signal);
-    await writePeft(run.file("adapter"), loraToPeft(model.decoder, adapter, model.name));
-    say(`adapter: ${run.file("adapter")}`);
-
-    const sets: { name: string; rows: readonly LabelledPrompt[] }[] = [{ name: "sample-test", rows: rowsOf("test") }];
-    try {
-      sets.push({ name: "xstest", rows: loadXstest() });
-    } catch (error) {
-      if (!(error instanceof DataUnavailableError)) throw error;
-      say(`xstest is left out: ${error.message}`);
-    }
+    sets.push({ name: "xstest", rows: loadXstest() });
+  } catch (error) {
+    if (!(error instanceof DataUnavailableError)) throw error;
+    say(`xstest is left out: ${error.message}`);
+  }
+  const adapter = loraFromPeft(model.decoder, readPeft(run.file("adapter")));
+  const lora = activateLora(model.decoder, adapter, false);
+  try {
     const evaluated: EvaluatedSet[] = [];
     for (const { name, rows } of sets)
-      evaluated.push({ name, predictions: await evaluate(model, adapter, format, name, rows, run, signal) });
+      evaluated.push({ name, predictions: await evaluate(model, lora, format, name, rows, run, signal) });
     return evaluated;
   } finally {
+    lora.free();
     adapter.free();
   }
 }
 
-async function train_(
+async function trainAdapter(
   config: SftConfig,
   model: LanguageModel,
-  adapter: LoraAdapter,
-  train: readonly TrainingExample[],
-  validation: readonly TrainingExample[],
+  format: OutputFormat,
+  trainRows: readonly LabelledPrompt[],
+  validationRows: readonly LabelledPrompt[],
   run: RunFolder,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { learningRate, epochs, batchSize, seed, beta2, weightDecay } = config;
+  const { learningRate, epochs, batchSize, seed, beta2, weightDecay, r, loraAlpha, maxLength } = config;
+  const train = tokenise(model, format, trainRows, maxLength);
+  const validation = tokenise(model, format, validationRows, maxLength);
+  say(`data: ${train.length} training and ${validation.length} validation prompts of the sample set`);
+  say(`first row as the model sees it, what it learns to write in brackets:\n${showExample(model, train[0])}`);
+
+  const adapter: LoraAdapter = createLora(model.decoder, { r, loraAlpha }, createRandom(seed, "lora"));
   const trainer = createTrainer(model.decoder, adapter, { beta2, weightDecay });
   const progress = showWork("training", epochs * Math.ceil(train.length / batchSize));
   let epochNote = "";
@@ -136,50 +143,50 @@ async function train_(
         epochNote = `, validation loss ${report.validationLoss.toFixed(3)}`;
       },
     });
+    writePeft(run.file("adapter"), loraToPeft(model.decoder, adapter, model.name));
   } finally {
     progress.stop();
     trainer.free();
+    adapter.free();
   }
 }
 
 async function evaluate(
   model: LanguageModel,
-  adapter: LoraAdapter,
+  lora: ActiveLora,
   format: OutputFormat,
   name: string,
   rows: readonly LabelledPrompt[],
   run: RunFolder,
   signal?: AbortSignal,
 ): Promise<Prediction[]> {
-  const lora = activateLora(model.decoder, adapter, false);
+  const writer = openPredictions(run.file("predictions", `${name}.jsonl`));
+  const predictions = [...writer.previous];
+  const done = new Set(predictions.map(({ id }) => id));
+  const left = rows.filter(({ id }) => !done.has(id));
   const progress = showWork(`evaluating ${name}`, rows.length);
-  const predictions: Prediction[] = [];
   const started = performance.now();
   try {
-    const prompts = rows.map((row) => row.prompt);
+    const prompts = left.map((row) => row.prompt);
     for await (const result of classify(model, format, prompts, { lora, ...(signal && { signal }) })) {
-      const { id, prompt, harm: gold } = rows[result.index];
-      const milliseconds = (performance.now() - started) / (predictions.length + 1);
+      const { id, harm: gold } = left[result.index];
       const { verdict, harmfulProbability, newTokens } = result;
-      const prediction = {
-        id,
-        prompt,
-        gold,
-        harm: verdict.harm,
-        intent: verdict.intent,
-        harmfulProbability,
-        newTokens,
-        milliseconds,
-      };
+      // Throughput as the paper reports it: wall time so far over prompts so far.
+      const milliseconds = (performance.now() - started) / (predictions.length - done.size + 1);
+      const prediction = { id, gold, harm: verdict.harm, intent: verdict.intent, harmfulProbability, newTokens, milliseconds };
+      writer.append(prediction);
       predictions.push(prediction);
-      appendPredictions(run.file("predictions", `${name}.jsonl`), [prediction]);
       progress.update(predictions.length, `${milliseconds.toFixed(0)} ms a prompt`);
     }
   } finally {
     progress.stop();
-    lora.free();
+    writer.close();
   }
   return predictions;
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 function tokenise(

@@ -85,7 +85,7 @@ function layerBackward(
   const rows = index === decoder.layers.length - 1 ? pass.tensors.rows : null;
   const block = pass.blocks[index];
   const weights = lora.blocks[index] ?? NO_LORA;
-  const state = block.state ?? blockForward(decoder, layer, weights, block.input, pass.tensors, rows).state;
+  const state = "state" in block ? block.state : blockForward(decoder, layer, weights, block.input, pass.tensors, rows).state;
   return blockBackward(decoder, layer, weights, state, pass.tensors, rows, stream, gradient, goOn);
 }
 

@@ -133,11 +133,8 @@ export function blockForward(
   };
 }
 
-/** A block of a training pass: its input, and its state unless it will be computed again. */
-export interface KeptBlock {
-  readonly input: BlockInput;
-  readonly state: BlockState | null;
-}
+/** What a training pass keeps of a block: all that its backward reads, or only the input to compute it again from. */
+export type KeptBlock = { readonly state: BlockState } | { readonly input: BlockInput };
 
 /**
  * All blocks, then the final norm on the scored rows.
@@ -160,13 +157,12 @@ export function forwardHidden(
       const { next, state } = blockForward(decoder, layer, lora?.blocks[index] ?? NO_LORA, input, batch, rows, (rotated) =>
         onRotated?.(index, rotated),
       );
-      return { next, kept: training && { input, state: training.recompute ? null : state } };
+      return { next, kept: training && (training.recompute ? { input } : { state }) };
     });
-    if (kept === null) free(input.residual, input.branch);
-    else {
-      if (!training!.recompute) free(input.residual, input.branch);
-      blocks.push(kept);
-    }
+    if (kept !== null) blocks.push(kept);
+    // A kept state holds the residual that entered the block: it is the sum of the norm before it.
+    if (!training?.recompute) free(input.branch);
+    if (training === null) free(input.residual);
     input = next;
   });
   const final = ops.rmsNorm(input.residual, input.branch, decoder.finalNorm, config.rmsNormEpsilon);

@@ -28,7 +28,7 @@ export interface GenerateOptions {
   /** Ids that end a completion. Default: the model's own. */
   readonly eosIds?: readonly number[];
   /** Texts that end a completion, wherever token borders fall; `decode` turns ids into text. */
-  readonly stop?: { readonly texts: readonly string[]; decode(ids: Int32Array): string };
+  readonly stop?: { readonly texts: readonly string[]; readonly decode: (ids: Int32Array) => string };
   /** Rows decoded together. Default 32; fewer when the cache would pass `cacheBytes`. */
   readonly batchSize?: number;
   /** Memory for keys and values. Default 1 GiB. */

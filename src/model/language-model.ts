@@ -21,14 +21,14 @@ export interface LanguageModel {
  * @param path a local path (`resolveModel` finds or downloads one by name)
  * @param onLayer called after each layer with (done, total)
  */
-export async function openModel(
+export function openModel(
   ops: DecoderOps,
   path: string,
   options: { readonly name?: string; readonly onLayer?: (done: number, total: number) => void } = {},
-): Promise<LanguageModel> {
-  const source = await openWeights(path);
+): LanguageModel {
+  const source = openWeights(path);
   try {
-    const tokenizer = await tokenizerFor(source.tokenizer);
+    const tokenizer = tokenizerFor(source.tokenizer);
     const decoder = loadDecoder(ops, source, options.onLayer);
     return { name: options.name ?? path, path, decoder, tokenizer, free: () => decoder.free() };
   } finally {
@@ -44,8 +44,8 @@ export interface LoadedAdapter {
 }
 
 /** Loads a PEFT folder. Several may be loaded on one model; each call of forward, generate or score names the one it uses. */
-export async function loadAdapter(model: LanguageModel, folder: string): Promise<LoadedAdapter> {
-  const adapter = loraFromPeft(model.decoder, await readPeft(folder));
+export function loadAdapter(model: LanguageModel, folder: string): LoadedAdapter {
+  const adapter = loraFromPeft(model.decoder, readPeft(folder));
   try {
     const lora = activateLora(model.decoder, adapter, false);
     return {

@@ -3,9 +3,9 @@
  *
  *     const ops = await openOps();
  *     const { path } = await resolveModel("smollm2-135m-instruct");
- *     const model = await openModel(ops, path);
+ *     const model = openModel(ops, path);
  *     const tuned = await fineTuneRows(model, [{ prompt: "2 + 2 =", completion: " 4" }], { epochs: 3 });
- *     await writePeft("my-adapter", loraToPeft(model.decoder, tuned.adapter, model.name));
+ *     writePeft("my-adapter", loraToPeft(model.decoder, tuned.adapter, model.name));
  */
 import { createLora, type LoraAdapter, type LoraOptions } from "../model/lora.js";
 import type { LanguageModel } from "../model/language-model.js";

@@ -35,8 +35,8 @@ export function expectedNumbers(name: CheckpointName): Expected {
   return JSON.parse(readFileSync(`${checkpointFolder(name)}/expected.json`, "utf8")) as Expected;
 }
 
-export async function openCheckpoint(ops: DecoderOps, name: CheckpointName): Promise<Decoder> {
-  const source = await openWeights(checkpointFolder(name));
+export function openCheckpoint(ops: DecoderOps, name: CheckpointName): Decoder {
+  const source = openWeights(checkpointFolder(name));
   try {
     return loadDecoder(ops, source);
   } finally {

@@ -65,10 +65,10 @@ describe.each(["native", "portable", "javascript"] as const)("%s ops in float32"
     let adapter: LoraAdapter;
     let lora: ActiveLora;
     const liveBefore = liveTensors().count;
-    beforeAll(async () => {
-      decoder = await openCheckpoint(ops, name);
+    beforeAll(() => {
+      decoder = openCheckpoint(ops, name);
       prepareTraining(decoder);
-      adapter = loraFromPeft(decoder, await readPeft(`${checkpointFolder(name)}/adapter`));
+      adapter = loraFromPeft(decoder, readPeft(`${checkpointFolder(name)}/adapter`));
       lora = activateLora(decoder, adapter, true);
     });
     afterAll(() => {
@@ -111,12 +111,12 @@ describe.each(["native", "portable", "javascript"] as const)("%s ops in float32"
       expect([...results[0][0].ids].slice(0, upTo)).toEqual(ids.slice(0, upTo));
     });
 
-    it("gives PEFT's loss and gradients", async () => {
+    it("gives PEFT's loss and gradients", () => {
       const { batch } = expected.adapter;
       const sequences = batch.ids.map((ids, i) => ({ ids: Int32Array.from(ids), scoreFrom: batch.completionStarts[i] }));
       const { loss, gradient } = lossGradient(decoder, adapter, lora, sequences);
       expect(loss).toBeCloseTo(batch.loss, 4);
-      const stored = await openSafetensors(`${checkpointFolder(name)}/adapter/gradients.safetensors`);
+      const stored = openSafetensors(`${checkpointFolder(name)}/adapter/gradients.safetensors`);
       try {
         for (const factor of adapter.factors) {
           const block = ["gate_proj", "up_proj", "down_proj"].includes(factor.module) ? "mlp" : "self_attn";

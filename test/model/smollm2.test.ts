@@ -1,5 +1,6 @@
 /** The pretrained default model against transformers, PEFT and torch: logits, greedy text, three LoRA steps. */
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { packSequences } from "../../src/model/batch.js";
 import { forward } from "../../src/model/forward.js";
@@ -49,7 +50,7 @@ interface LoraReference {
 describe.skipIf(defaultModelPath === null)("smollm2-135m-instruct, float32", () => {
   let model: LanguageModel;
   beforeAll(async () => {
-    model = await openModel(await openOps({ precision: "float32" }), defaultModelPath!);
+    model = openModel(await openOps({ precision: "float32" }), defaultModelPath!);
   });
   afterAll(() => model.free());
 
@@ -70,7 +71,9 @@ describe.skipIf(defaultModelPath === null)("smollm2-135m-instruct, float32", () 
 
     const items = [{ prompt: encoded, completions: [Int32Array.from(expected.completion_ids)] }];
     const [[logProbs]] = await scoreCompletions(model.decoder, items);
-    expected.completion_logprobs.forEach((value, i) => expect(Math.abs(logProbs[i] - value)).toBeLessThan(1e-4 * Math.max(1, Math.abs(value))));
+    expected.completion_logprobs.forEach((value, i) =>
+      expect(Math.abs(logProbs[i] - value)).toBeLessThan(1e-4 * Math.max(1, Math.abs(value))),
+    );
 
     const close = expected.greedy_top2_margin.findIndex((margin) => margin < 1e-3);
     const upTo = close < 0 ? expected.greedy40.length : close;
@@ -82,20 +85,17 @@ describe.skipIf(defaultModelPath === null)("smollm2-135m-instruct, float32", () 
     prompt: Int32Array.from(prompt_ids),
     completion: Int32Array.from(completion_ids),
   }));
-  const runs: [string, TrainingRun, () => Promise<LoraAdapter>][] = [
+  const runs: [string, TrainingRun, () => LoraAdapter][] = [
     [
       "rank 4 on three layers, from a PEFT adapter",
       training.seeded,
-      async () => {
-        const peft = await readPeft(reference(".").pathname, { config: "lora_adapter_config.json", weights: "lora_init.safetensors" });
-        return loraFromPeft(model.decoder, peft);
-      },
+      () => loraFromPeft(model.decoder, readPeft(fileURLToPath(reference("adapter")))),
     ],
-    ["rank 16 on all layers, from a formula", training.formula_r16, () => Promise.resolve(formulaAdapter(model))],
+    ["rank 16 on all layers, from a formula", training.formula_r16, () => formulaAdapter(model)],
   ];
 
-  it.each(runs)("takes torch's three AdamW steps: %s", async (_, expected, make) => {
-    const adapter = await make();
+  it.each(runs)("takes torch's three AdamW steps: %s", (_, expected, make) => {
+    const adapter = make();
     const trainer = createTrainer(model.decoder, adapter, { maxGradNorm: Infinity });
     try {
       const batches = microbatches(rows, 2048);
@@ -106,7 +106,7 @@ describe.skipIf(defaultModelPath === null)("smollm2-135m-instruct, float32", () 
         expect(Math.abs(result.gradientNorm - expected.grad_norms[step])).toBeLessThan(1e-4 * expected.grad_norms[step]);
       });
       if (adapter.options.r === 4) {
-        const stored = await openSafetensors(reference("lora_after3.safetensors").pathname);
+        const stored = openSafetensors(fileURLToPath(reference("lora_after3.safetensors")));
         const values = model.decoder.ops.device.download(adapter.parameters);
         for (const factor of adapter.factors) {
           const block = ["gate_proj", "up_proj", "down_proj"].includes(factor.module) ? "mlp" : "self_attn";
@@ -142,7 +142,7 @@ function formulaAdapter(model: LanguageModel): LoraAdapter {
 describe.skipIf(defaultModelPath === null)("smollm2-135m-instruct, bfloat16", () => {
   it("keeps the loss within 2% and the greedy start of float32", async () => {
     const { cases } = json("forward.json") as { cases: ForwardCase[] };
-    const model = await openModel(await openOps({ precision: "bfloat16" }), defaultModelPath!);
+    const model = openModel(await openOps({ precision: "bfloat16" }), defaultModelPath!);
     try {
       for (const { ids, completion_ids, completion_logprobs } of cases) {
         const all = Int32Array.from([...ids, ...completion_ids]);
