@@ -1,12 +1,13 @@
 /** Native attention over packed segments, forward and backward (src/native/ops_attention.cc). */
-import { floatConstant, geometry } from "./native-arguments.js";
+import { geometry } from "./native-arguments.js";
+import { floatConstant } from "./native-constants.js";
 import type { DecoderOps } from "./ops.js";
 import type { TensorflowDevice } from "./tensorflow.js";
 
 type AttentionOps = Pick<DecoderOps, "attention" | "attentionGradient">;
 
-/** The ops on `device`, where the native addon must be loaded. */
-export function attentionOps(device: TensorflowDevice): AttentionOps {
+/** @internal Composed by `nativeOps`. */
+export function nativeAttention(device: TensorflowDevice): AttentionOps {
   return {
     attention(qkv, segments, config) {
       const inputs = [qkv, segments, floatConstant(config.scale), geometry(config)];

@@ -1,5 +1,6 @@
 /** Native decoding: caches written in place and one attention step against them (src/native/ops_decode.cc). */
-import { floatConstant, geometry, orEmpty } from "./native-arguments.js";
+import { geometry } from "./native-arguments.js";
+import { floatConstant, nothing } from "./native-constants.js";
 import type { DecoderOps, LayerCache, Precision } from "./ops.js";
 import { free, keep, scope, TensorError, type Tensor } from "./tensor.js";
 import { attribute, type TensorflowDevice } from "./tensorflow.js";
@@ -12,8 +13,8 @@ interface NativeCache extends LayerCache {
   readonly values: Tensor;
 }
 
-/** The ops on `device`, where the native addon must be loaded. */
-export function decodeOps(device: TensorflowDevice, precision: Precision): DecodeOps {
+/** @internal Composed by `nativeOps`. */
+export function nativeDecode(device: TensorflowDevice, precision: Precision): DecodeOps {
   const asPrecision = [attribute.dtype("U", precision)];
   return {
     layerCache(slots, capacity, { kvHeads, headDim }) {
@@ -49,8 +50,8 @@ export function decodeOps(device: TensorflowDevice, precision: Precision): Decod
         inputs.push(
           device.upload(table, [rows.length, 4]),
           rope.frequencies,
-          orEmpty(rope.queryNorm),
-          orEmpty(rope.keyNorm),
+          rope.queryNorm ?? nothing("float32"),
+          rope.keyNorm ?? nothing("float32"),
           floatConstant(config.scale, epsilon),
           geometry(config),
         );

@@ -1,13 +1,13 @@
 /** Native cross-entropy, optimiser step and sampling (src/native/ops_loss.cc). */
-import { floatConstant } from "./native-arguments.js";
+import { floatConstant } from "./native-constants.js";
 import type { AdamWOptions, DecoderOps, Precision } from "./ops.js";
 import { scope, TensorError } from "./tensor.js";
 import { attribute, type TensorflowDevice } from "./tensorflow.js";
 
 type LossOps = Pick<DecoderOps, "crossEntropy" | "crossEntropyGradient" | "adamW" | "squaredNorm" | "sample">;
 
-/** The ops on `device`, where the native addon must be loaded. */
-export function lossOps(device: TensorflowDevice, precision: Precision): LossOps {
+/** @internal Composed by `nativeOps`. */
+export function nativeLoss(device: TensorflowDevice, precision: Precision): LossOps {
   const asPrecision = [attribute.dtype("U", precision)];
   return {
     crossEntropy(logits, targets, temperature) {

@@ -1,8 +1,8 @@
 /** Row-wise native ops: norms, rotary embedding, gates, gathered and scattered rows, casts (src/native/ops_rows.cc). */
-import { floatConstant, geometry, orEmpty } from "./native-arguments.js";
-import { constant } from "./native-constants.js";
+import { geometry } from "./native-arguments.js";
+import { constant, floatConstant, nothing } from "./native-constants.js";
 import type { Activation, AttentionConfig, DecoderOps, Precision, RopeConfig } from "./ops.js";
-import { TensorError, type Tensor } from "./tensor.js";
+import { scope, TensorError, type Tensor } from "./tensor.js";
 import { attribute, type TensorflowDevice } from "./tensorflow.js";
 
 type RowOps = Pick<
@@ -12,13 +12,20 @@ type RowOps = Pick<
 
 const ACTIVATIONS: readonly Activation[] = ["silu", "gelu_tanh"];
 
-/** The ops on `device`, where the native addon must be loaded. */
-export function rowOps(device: TensorflowDevice, precision: Precision): RowOps {
+/** @internal Composed by `nativeOps`. */
+export function nativeRows(device: TensorflowDevice, precision: Precision): RowOps {
   const asPrecision = [attribute.dtype("U", precision)];
 
   function ropeInputs(positions: Tensor, attention: AttentionConfig, rope: RopeConfig): Tensor[] {
     const epsilon = floatConstant(rope.queryNorm || rope.keyNorm ? rope.normEpsilon : 0);
-    return [positions, rope.frequencies, orEmpty(rope.queryNorm), orEmpty(rope.keyNorm), epsilon, geometry(attention)];
+    return [
+      positions,
+      rope.frequencies,
+      rope.queryNorm ?? nothing("float32"),
+      rope.keyNorm ?? nothing("float32"),
+      epsilon,
+      geometry(attention),
+    ];
   }
 
   function activationInput(activation: Activation): Tensor {
@@ -30,13 +37,13 @@ export function rowOps(device: TensorflowDevice, precision: Precision): RowOps {
   return {
     rmsNorm(residual, branch, weight, epsilon) {
       if (!residual && !branch) throw new TensorError("rmsNorm: residual and branch are both null");
-      const inputs = [orEmpty(residual), orEmpty(branch, precision), weight, floatConstant(epsilon)];
+      const inputs = [residual ?? nothing("float32"), branch ?? nothing(precision), weight, floatConstant(epsilon)];
       const [sum, normed, inverseRms] = device.execute("TrueIntentsRmsNorm", [], inputs, 3);
       return { sum, normed, inverseRms };
     },
 
     rmsNormGradient(sum, inverseRms, weight, dNormed, dSum) {
-      const inputs = [sum, inverseRms, weight, dNormed, orEmpty(dSum)];
+      const inputs = [sum, inverseRms, weight, dNormed, dSum ?? nothing("float32")];
       const [residual, branch] = device.execute("TrueIntentsRmsNormGradient", [], inputs, 2);
       return { residual, branch };
     },
@@ -57,7 +64,8 @@ export function rowOps(device: TensorflowDevice, precision: Precision): RowOps {
 
     gatherRows: (x, rows) => device.execute("TrueIntentsGatherRows", [], [x, rows], 1)[0],
 
-    scatterRows: (dy, rows, rowCount) => device.execute("TrueIntentsScatterRows", [], [dy, rows, constant(rowCount)], 1)[0],
+    scatterRows: (dy, rows, rowCount) =>
+      scope(() => device.execute("TrueIntentsScatterRows", [], [dy, rows, device.upload(Int32Array.of(rowCount), [1])], 1)[0]),
 
     cast: (x) => device.execute("TrueIntentsCast", asPrecision, [x], 1)[0],
   };
