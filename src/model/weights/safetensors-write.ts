@@ -54,6 +54,8 @@ export function writeSafetensors(
   });
 }
 
+/** Values converted at a time, so that a tensor is not twice in memory. */
+const CHUNK_VALUES = 1_048_576;
 const BYTES = { F32: 4, BF16: 2 } as const;
 
 function sizeOf(shape: readonly number[]): number {
