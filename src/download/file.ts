@@ -73,6 +73,7 @@ async function download(request: FileRequest): Promise<void> {
     await part.file.sync();
   } catch (error) {
     await part.file.close();
+    if (part.bytes === 0) await rm(part.path, { force: true });
     throw explainWriteError(error, part.path);
   }
   await part.file.close();

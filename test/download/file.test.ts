@@ -265,6 +265,7 @@ describe("a server that gives something else", () => {
     const request = await start((_q, r) => void r.writeHead(status).end());
     expect((await failure(request)).reason).toBe(reason);
     expect(server!.requests).toHaveLength(1);
+    expect(await files()).toEqual([]);
   });
 
   test.each([429, 500, 503, 408])("status %i is tried again and then works", async (status) => {

@@ -21,7 +21,10 @@ let slowly = true;
 
 beforeAll(async () => {
   server = await startServer((request, response) => {
-    if (!slowly) { serve(request, response, body); return; }
+    if (!slowly) {
+      serve(request, response, body);
+      return;
+    }
     const start = Number(/\d+/.exec(request.headers.range ?? "0")?.[0] ?? 0);
     const total = `bytes ${start}-${body.length - 1}/${body.length}`;
     response.writeHead(start > 0 ? 206 : 200, { etag: '"one"', ...(start > 0 && { "content-range": total }) });

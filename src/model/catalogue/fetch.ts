@@ -1,5 +1,5 @@
 /** Brings a catalogued model, or any repository of the hub, into a folder. */
-import { mkdir } from "node:fs/promises";
+import { mkdir, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { requireDiskSpace } from "../../download/disk.js";
 import { DownloadError } from "../../download/errors.js";
@@ -47,6 +47,8 @@ export async function fetchModel(entry: ModelEntry, folder: string, options: Fet
       if (failures.length < sources.length) options.log(`${entry.name}: ${where}: ${error.message}; trying the next source`);
     }
   }
+  // Nothing came: leave no empty folder (one with parts in it stays).
+  await rmdir(folder).catch(() => undefined);
   throw new ModelError(
     `${entry.name} could not be downloaded:\n${failures.join("\n")}\n` +
       "  Or put its files in a folder of that name and set TRUE_INTENTS_MODELS to the folder around it.",

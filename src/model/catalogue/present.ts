@@ -71,7 +71,10 @@ export async function foldersOf(entry: ModelEntry): Promise<LocalModel[]> {
     const record = await readRecord(folder);
     // Without checksums only the record tells a whole download from one that was cut between two files.
     if (record === null && entry.files === null && base === modelsFolder()) continue;
-    found.push({ name: entry.name, folder, files: record?.files ?? expectedFiles(entry), source: record?.source ?? "folder" });
+    const files = record?.files ?? expectedFiles(entry);
+    // A download that was interrupted before its first file ended is not a copy yet.
+    if (files !== null && !(await anyPresent(folder, files))) continue;
+    found.push({ name: entry.name, folder, files, source: record?.source ?? "folder" });
   }
   return found;
 }
@@ -98,6 +101,11 @@ export async function allPresent(folder: string, files: readonly Pick<ExpectedFi
     if (info === null || !info.isFile() || info.size !== file.bytes) return false;
   }
   return files.length > 0;
+}
+
+async function anyPresent(folder: string, files: readonly ExpectedFile[]): Promise<boolean> {
+  for (const file of files) if ((await stat(join(folder, file.name)).catch(() => null)) !== null) return true;
+  return false;
 }
 
 /** Re-reads one file: null if it is as expected, else one sentence that says what is wrong. */

