@@ -9,5 +9,5 @@ if (!existsSync(fileURLToPath(new URL("../node_modules/tsx", import.meta.url))))
 }
 const { register } = await import("tsx/esm/api");
 register();
-const { main } = await import("../src/cli.ts");
+const { main } = await import(new URL("../src/cli.ts", import.meta.url).href);
 await main(process.argv.slice(2));

@@ -45,7 +45,7 @@ const steps = [
 function parseArguments(/** @type {readonly string[]} */ args) {
   if (args.includes("--help") || args.includes("-h")) return "help";
   if (args.length === 0) return "start";
-  const purpose = args.length === 2 && args[0] === "--for" ? args[1] : args.length === 1 ? args[0]?.replace(/^--for=/, "") : null;
+  const [, purpose] = /^--for[= ](.*)$/.exec(args.join(" ")) ?? [];
   return purpose === "start" || purpose === "test" ? purpose : null;
 }
 
