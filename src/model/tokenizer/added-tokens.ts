@@ -17,10 +17,16 @@ export interface AddedTokenFinder {
   /**
    * Cuts a text at its added tokens.
    *
-   * @param skipSpecial special tokens stay text (and what overlaps them is not looked at again)
+   * @param allows which special tokens count; words always do
    */
-  cut(text: string, skipSpecial: boolean): Stretch[];
+  cut(text: string, allows: SpecialRule): Stretch[];
 }
+
+/**
+ * What becomes of a special token found at [start, stop): `take` it; `skip` it, so that it is text and what overlaps it is not looked at
+ * again (Hugging Face's split_special_tokens); or `leave` it, as if it were not there.
+ */
+export type SpecialRule = (start: number, stop: number) => "take" | "skip" | "leave";
 
 const WORD_BEFORE = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u;
 const WORD_AFTER = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
@@ -40,11 +46,15 @@ export function addedTokenFinder(tokens: readonly AddedToken[], keyOf: (token: A
     if (node !== root) node.token ??= token;
   }
 
-  function longestAt(text: string, start: number): { token: AddedToken; stop: number } | null {
-    let found: { token: AddedToken; stop: number } | null = null;
+  /** The longest token here that may be taken, and how far a special one reaches that may not. */
+  function longestAt(text: string, start: number, allows: SpecialRule): { token: AddedToken | null; stop: number } | null {
+    let found: { token: AddedToken | null; stop: number } | null = null;
     let node = root.next.get(text.charCodeAt(start));
     for (let i = start + 1; node !== undefined; i++) {
-      if (node.token !== null) found = { token: node.token, stop: i };
+      if (node.token !== null) {
+        const verdict = node.token.special ? allows(start, i) : "take";
+        if (verdict !== "leave") found = { token: verdict === "take" ? node.token : null, stop: i };
+      }
       if (i >= text.length) break;
       node = node.next.get(text.charCodeAt(i));
     }
@@ -52,14 +62,14 @@ export function addedTokenFinder(tokens: readonly AddedToken[], keyOf: (token: A
   }
 
   return {
-    cut(text, skipSpecial) {
+    cut(text, allows) {
       const out: Stretch[] = [];
       let done = 0;
       const pushText = (to: number): void => {
         if (to > done) out.push({ text: text.slice(done, to), at: done, token: null });
       };
       for (let i = 0; i < text.length;) {
-        const match = longestAt(text, i);
+        const match = longestAt(text, i, allows);
         if (match === null) {
           i++;
           continue;
@@ -67,7 +77,7 @@ export function addedTokenFinder(tokens: readonly AddedToken[], keyOf: (token: A
         const { token } = match;
         let [start, stop] = [i, match.stop];
         i = match.stop;
-        if (skipSpecial && token.special) continue;
+        if (token === null) continue;
         if (token.singleWord && (WORD_BEFORE.test(text.slice(0, start).slice(-2)) || WORD_AFTER.test(text.slice(stop, stop + 2))))
           continue;
         if (token.lstrip) while (start > done && SPACE.test(text[start - 1])) start--;

@@ -137,10 +137,10 @@ function tokenName(at: Read): string | null {
 
 function endIds(generation: Read, eosId: number | null, added: readonly AddedToken[], vocabSize: number): number[] {
   const listed = generation.get("eos_token_id");
-  const ids = new Set<number>();
+  // The tokenizer's own comes first: it is what templates call eos_token.
+  const ids = new Set<number>(eosId === null ? [] : [eosId]);
   if (Array.isArray(listed.value)) for (const item of listed.items(64)) ids.add(item.index(vocabSize));
   else if (listed.value !== undefined && listed.value !== null) ids.add(listed.index(vocabSize));
-  if (eosId !== null) ids.add(eosId);
   for (const token of added) if (token.special && END_OF_TURN.has(token.content)) ids.add(token.id);
   return [...ids];
 }

@@ -1,7 +1,12 @@
-import { addedTokenFinder } from "./added-tokens.js";
+import { addedTokenFinder, type SpecialRule } from "./added-tokens.js";
 import { textStream, tokenBytes } from "./decode.js";
 import { messageOf, TokenizerError } from "./errors.js";
 import type { TokenizerSpec } from "./spec.js";
+
+export interface TextSegment {
+  readonly text: string;
+  readonly trusted: boolean;
+}
 
 export interface DecodeOptions {
   /** Leave control tokens out (default false). */
@@ -41,6 +46,8 @@ export interface Tokenizer {
   encode(text: string): Int32Array;
   /** The same for text that we wrote: control tokens in it are control tokens. */
   encodeWithSpecials(text: string): Int32Array;
+  /** One text of parts that we wrote (`trusted`) and parts that we did not: a control token must lie wholly in a part of ours. */
+  encodeSegments(segments: readonly TextSegment[]): Int32Array;
   /** Text of ids; bytes that are no UTF-8 become U+FFFD. Throws TokenizerError on an id out of [0, vocabSize). */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
   decodeStream(options?: DecodeOptions): DecodeStream;
@@ -63,14 +70,18 @@ export function tokenizerOf(spec: TokenizerSpec): Tokenizer {
   );
   const specialIds = new Set(added.filter((token) => token.special).map((token) => token.id));
 
-  function encode(text: string, skipSpecial: boolean): Int32Array {
+  function encode(segments: readonly TextSegment[]): Int32Array {
+    const text = segments.map((segment) => segment.text.toWellFormed()).join("");
+    const rule = specialRule(segments);
     const parts: Int32Array[] = [];
-    for (const outer of raw.cut(text.toWellFormed(), skipSpecial)) {
+    for (const outer of raw.cut(text, rule)) {
       if (outer.token !== null) {
         parts.push(Int32Array.of(outer.token.id));
         continue;
       }
-      for (const inner of normalized.cut(spec.normalize(outer.text), skipSpecial)) {
+      // Normalising moves characters, so that within a stretch of both origins none can be told apart.
+      const whole = rule(outer.at, outer.at + outer.text.length) === "take" ? "take" : "skip";
+      for (const inner of normalized.cut(spec.normalize(outer.text), () => whole)) {
         if (inner.token !== null) parts.push(Int32Array.of(inner.token.id));
         else for (const piece of spec.split(inner.text, outer.at === 0 && inner.at === 0)) parts.push(spec.encodePiece(piece));
       }
@@ -78,15 +89,13 @@ export function tokenizerOf(spec: TokenizerSpec): Tokenizer {
     return concat(parts);
   }
 
-  function guarded(text: string, skipSpecial: boolean): Int32Array {
+  function guarded(segments: readonly TextSegment[]): Int32Array {
     try {
-      return encode(text, skipSpecial);
+      return encode(segments);
     } catch (error) {
       // V8 gives up on very long runs in a regular expression with a RangeError.
       if (error instanceof RangeError) {
-        throw new TokenizerError(file, "text", `cannot be split (${text.length} characters; ${messageOf(error)}); shorten it`, {
-          cause: error,
-        });
+        throw new TokenizerError(file, "text", `cannot be split (${messageOf(error)}); shorten it`, { cause: error });
       }
       throw error;
     }
@@ -111,8 +120,9 @@ export function tokenizerOf(spec: TokenizerSpec): Tokenizer {
     addBos: spec.bosId !== null && spec.before[0] === spec.bosId,
     around: { before: spec.before, after: spec.after },
     chatTemplate: spec.chatTemplate,
-    encode: (text) => guarded(text, true),
-    encodeWithSpecials: (text) => guarded(text, false),
+    encode: (text) => guarded([{ text, trusted: false }]),
+    encodeWithSpecials: (text) => guarded([{ text, trusted: true }]),
+    encodeSegments: guarded,
     decode(ids, options) {
       const stream = tokenizer.decodeStream(options);
       let text = "";
@@ -136,6 +146,29 @@ export function tokenizerOf(spec: TokenizerSpec): Tokenizer {
     },
   };
   return tokenizer;
+}
+
+/** Takes what lies in one trusted segment, skips what lies outside all of them, leaves what crosses a border. */
+function specialRule(segments: readonly TextSegment[]): SpecialRule {
+  const ends: number[] = [];
+  for (const { text } of segments) ends.push((ends.at(-1) ?? 0) + text.length);
+  return (start, stop) => {
+    let i = firstAbove(ends, start);
+    if (segments[i].trusted) return stop <= ends[i] ? "take" : "leave";
+    while (stop > ends[i]) if (segments[++i].trusted) return "leave";
+    return "skip";
+  };
+}
+
+/** Index of the first number above x in a rising list that has one. */
+function firstAbove(rising: readonly number[], x: number): number {
+  let [low, high] = [0, rising.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rising[middle] > x) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function concat(parts: readonly Int32Array[]): Int32Array {
