@@ -3,6 +3,8 @@ import { keep, type DType, type Tensor } from "./tensor.js";
 import { tensorflowDevice } from "./tensorflow.js";
 
 const constants = new Map<string, Tensor>();
+/** A model needs a few dozen; a process that opens many models must not gather theirs for ever. */
+const MOST_CONSTANTS = 4096;
 
 /** int32 [values.length]. Owned here: do not free it. */
 export function constant(...values: number[]): Tensor {
@@ -23,8 +25,15 @@ function interned(dtype: DType, values: number[], data: () => Int32Array | Float
   const key = `${dtype} ${values.join(",")}`;
   let tensor = constants.get(key);
   if (!tensor) {
-    tensor = keep(tensorflowDevice().upload(data(), [values.length], dtype));
+    if (constants.size >= MOST_CONSTANTS) forgetOldest();
+    tensor = keep(tensorflowDevice().upload(data(), [values.length], dtype)).exempt();
     constants.set(key, tensor);
   }
   return tensor;
+}
+
+function forgetOldest(): void {
+  const [key, tensor] = constants.entries().next().value!;
+  tensor.free();
+  constants.delete(key);
 }

@@ -21,6 +21,7 @@ export const BYTES: Readonly<Record<DType, number>> = { float32: 4, bfloat16: 2,
 export class Tensor {
   /** False once freed; using a freed tensor throws a {@link TensorError}. */
   #live = true;
+  #counted = true;
   readonly #handle: RawHandle;
 
   constructor(
@@ -57,9 +58,20 @@ export class Tensor {
   free(): void {
     if (!this.#live) return;
     this.#live = false;
+    if (this.#counted) this.#uncount();
+    this.owner.release(this.#handle);
+  }
+
+  /** Leaves {@link liveTensors}' count: for the few constants that a process makes once and keeps. */
+  exempt(): this {
+    if (this.#live && this.#counted) this.#uncount();
+    return this;
+  }
+
+  #uncount(): void {
+    this.#counted = false;
     live.count--;
     live.bytes -= this.byteLength;
-    this.owner.release(this.#handle);
   }
 }
 
@@ -71,7 +83,7 @@ export class TensorError extends Error {
 const live = { count: 0, bytes: 0 };
 const scopes: Set<Tensor>[] = [];
 
-/** Tensors alive now, and their bytes. Unchanged by a training step or a generation, whether it succeeds or throws. */
+/** Tensors alive now (constants of the process left out), and their bytes. Unchanged by a training step or a generation, whether it succeeds or throws. */
 export function liveTensors(): { count: number; bytes: number } {
   return { ...live };
 }
