@@ -5,6 +5,8 @@
  * (portable), and where the native TensorFlow library is missing tfjs on WASM, then in JavaScript. The environment variables
  * TRUE_INTENTS_BACKEND and TRUE_INTENTS_PRECISION set what "auto" would choose.
  */
+import { nativeAddon } from "./native-addon.js";
+import { nativeOps } from "./native.js";
 import type { DecoderOps, Precision } from "./ops.js";
 import { portableOps } from "./portable.js";
 import { NativeUnavailableError, tensorflowDevice, type TensorflowDevice } from "./tensorflow.js";
@@ -63,55 +65,81 @@ interface Opened {
   readonly reason: string;
 }
 
+/** Kernel sets whose bfloat16 products are faster than their float32 ones. */
+const MULTIPLIES_BFLOAT16: readonly string[] = ["amx", "avx512bf16"];
+
 async function firstWorking(precision: Precision | "auto"): Promise<Opened> {
-  let why: string;
+  let device: TensorflowDevice;
   try {
-    return openTensorflow("portable", tensorflowDevice(), precision);
+    device = tensorflowDevice();
   } catch (error) {
     if (!(error instanceof NativeUnavailableError)) throw error;
-    why = error.reason;
+    return withoutTensorflow(precision, error.reason);
   }
+  if (device.placement === "gpu") return openPortable(device, precision);
+  try {
+    return openNative(precision);
+  } catch (error) {
+    if (!(error instanceof NativeUnavailableError)) throw error;
+    return {
+      ...openPortable(device, precision),
+      reason: `${error.reason}; "npm run setup" compiles them where there is a C++ compiler`,
+    };
+  }
+}
+
+async function withoutTensorflow(precision: Precision | "auto", why: string): Promise<Opened> {
   if (precision === "bfloat16") {
-    throw new BackendError(
-      `bfloat16 needs the native TensorFlow library, which is missing (${why}). Use float32 or run "npm run setup"`,
-    );
+    throw new BackendError(`bfloat16 needs the native TensorFlow library (${why}). Use float32, or run "npm run setup"`);
   }
   try {
     return {
-      ...(await openTfjs("wasm")),
-      reason: `the native TensorFlow library is missing (${why}); "npm run setup" installs it`,
+      ops: await tfjsOps("wasm"),
+      reason: `the native TensorFlow library is not there (${why}); "npm run setup" installs it`,
     };
   } catch (error) {
     if (!(error instanceof BackendStartError)) throw error;
     return {
-      ...(await openTfjs("javascript")),
-      reason: `neither TensorFlow (${why}) nor WebAssembly (${error.message}) works here`,
+      ops: await tfjsOps("javascript"),
+      reason: `neither TensorFlow (${why}) nor WebAssembly works here (${error.message})`,
     };
   }
 }
 
 async function open(backend: Backend, precision: Precision | "auto"): Promise<Opened> {
   if (backend === "wasm" || backend === "javascript") {
-    if (precision === "bfloat16")
-      throw new BackendError(`the ${backend} backend computes in float32 only, bfloat16 was asked for`);
-    return openTfjs(backend);
+    if (precision === "bfloat16") throw new BackendError(`the ${backend} backend computes in float32, bfloat16 was asked for`);
+    return { ops: await tfjsOps(backend), reason: "it was asked for" };
   }
   try {
-    return openTensorflow(backend, tensorflowDevice(), precision);
+    const device = tensorflowDevice();
+    if (backend === "portable") return { ...openPortable(device, precision), reason: "it was asked for" };
+    if (device.placement === "cpu") return openNative(precision);
   } catch (error) {
     if (error instanceof NativeUnavailableError)
       throw new BackendError(`backend "${backend}": ${error.message}`, { cause: error });
     throw error;
   }
+  throw new BackendError(
+    `backend "native" runs on the CPU, and TensorFlow uses the GPU here. Set CUDA_VISIBLE_DEVICES= to hide it`,
+  );
 }
 
-function openTensorflow(backend: "native" | "portable", device: TensorflowDevice, precision: Precision | "auto"): Opened {
-  if (backend === "native") throw new BackendError(`backend "native" is not here yet`);
-  const onGpu = device.placement === "gpu";
-  const ops = portableOps(device, precision === "auto" ? (onGpu ? "bfloat16" : "float32") : precision);
-  return { ops, reason: onGpu ? "TensorFlow found a GPU" : "the compiled kernels are not in use" };
+function openNative(precision: Precision | "auto"): Opened {
+  const { kernels, threads } = nativeAddon();
+  const best = MULTIPLIES_BFLOAT16.includes(kernels) ? "bfloat16" : "float32";
+  const ops = nativeOps(precision === "auto" ? best : precision);
+  return { ops, reason: `${kernels} kernels, ${threads} threads` };
 }
 
-async function openTfjs(placement: TfjsPlacement): Promise<Opened> {
-  return { ops: portableOps(await tfjsDevice(placement)), reason: "it was asked for" };
+function openPortable(device: TensorflowDevice, precision: Precision | "auto"): Opened {
+  const best = device.placement === "gpu" ? "bfloat16" : "float32";
+  return {
+    ops: portableOps(device, precision === "auto" ? best : precision),
+    reason: `TensorFlow ${device.version} found a GPU`,
+  };
+}
+
+async function tfjsOps(placement: TfjsPlacement): Promise<DecoderOps> {
+  return portableOps(await tfjsDevice(placement));
 }
