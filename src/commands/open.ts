@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../cli/arguments.js";
+import { interruptSignal } from "../cli/interrupt.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
 import { openOps } from "../tensor/backend.js";
@@ -37,7 +38,7 @@ export function parseCount(flag: string, value: string, least = 0): number {
 
 /** Opens a model by name or path; says on stderr what it loads. */
 export async function openNamedModel(name: string, precision: Precision | "auto", quiet = false): Promise<LanguageModel> {
-  const resolved = await resolveModel(name);
+  const resolved = await resolveModel(name, { signal: interruptSignal() });
   const ops = await openOps({ precision });
   const started = performance.now();
   const model = openModel(ops, resolved.path, { name: resolved.name });

@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { UsageError } from "../cli/arguments.js";
+import { interruptSignal } from "../cli/interrupt.js";
 import { classify } from "../evaluate/classify.js";
 import { SFT_CLASSIFICATION, SFT_GENERATION } from "../prompts/sft.js";
 import { modelFlags, openAdapter, openNamedModel, parsePrecision } from "./open.js";
@@ -24,7 +25,10 @@ export default defineCommand({
     const adapter = openAdapter(model, args.adapter);
     try {
       const started = performance.now();
-      for await (const result of classify(model, format, [args.prompt], { lora: adapter?.lora ?? null })) {
+      for await (const result of classify(model, format, [args.prompt], {
+        lora: adapter?.lora ?? null,
+        signal: interruptSignal(),
+      })) {
         const milliseconds = performance.now() - started;
         const { verdict, harmfulProbability, newTokens, text } = result;
         if (args.json)

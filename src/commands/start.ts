@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { relative } from "node:path";
+import { interruptSignal } from "../cli/interrupt.js";
 import { scoreRows, scoreTable } from "../evaluate/table.js";
 import { openRunFolder } from "../experiments/run-folder.js";
 import { runSft, START_CONFIG } from "../experiments/sft.js";
@@ -16,7 +17,7 @@ export default defineCommand({
     if (args.fresh) run.clear();
     const model = await openNamedModel(START_CONFIG.model, parsePrecision(args.precision));
     try {
-      const sets = await runSft(START_CONFIG, model, run);
+      const sets = await runSft(START_CONFIG, model, run, interruptSignal());
       const summary = sets.map(({ name, predictions }) => ({ set: name, rows: scoreRows(model.name, predictions) }));
       run.writeJson("summary.json", summary);
       for (const { set, rows } of summary) console.log(`\n${set}\n\n${scoreTable(rows)}`);
