@@ -139,22 +139,6 @@ TI_INLINE void gradient_row(const float* scores, const float* d_weights, const f
   }
 }
 
-// Rows [row, row + count) of a block, in panels with the rows as k. Element float: a row is a row of the panels; bfloat16: pairs.
-TI_INLINE void pack_rows(const float* rows, int64_t stride, int64_t row, int64_t count, int64_t columns, int64_t panel_size, float* to) {
-  for (int64_t r = 0; r < count; r++)
-    for (int64_t j = 0; j < columns; j += kWidth)
-      store(to + j / kPanelColumns * panel_size + (row + r) * kPanelColumns + j % kPanelColumns, load(rows + r * stride + j));
-}
-TI_INLINE void pack_rows(const bf16* rows, int64_t stride, int64_t row, int64_t count, int64_t columns, int64_t panel_size, bf16* to) {
-  for (int64_t r = 0; r < count; r += 2)
-    for (int64_t j = 0; j < columns; j += kWidth) {
-      const UintVec low = (UintVec)load(rows + r * stride + j) >> 16;
-      const UintVec high = r + 1 < count ? (UintVec)load(rows + (r + 1) * stride + j) : UintVec{};
-      const UintVec pairs = high | low;
-      std::memcpy(to + j / kPanelColumns * panel_size + (row + r) * kPanelColumns + j % kPanelColumns * 2, &pairs, sizeof pairs);
-    }
-}
-
 // One block: adds to dK and dV of its keys and (or) to dQᵀ, [dim][stride] with column 0 for query `first_column`.
 template <class T>
 static void gradient_block(const GradientTask<T>& t, EngineOf<T>& engine, const typename GradientLayout<T>::Mine& m,
@@ -191,7 +175,7 @@ static void gradient_block(const GradientTask<T>& t, EngineOf<T>& engine, const 
                     layout.d_keys + sums + key * wide, wide);
     }
     if (for_queries) {
-      pack_rows(m.d_scores, kQ, key - b.from, rows, count, kPanel, m.packed + (begin - b.first) / kPanelColumns * kPanel);
+      pack_rows(m.d_scores, kQ, key - b.from, rows, rows, count, kPanel, m.packed + (begin - b.first) / kPanelColumns * kPanel);
     }
   }
   if (for_queries) {
@@ -216,10 +200,17 @@ TI_INLINE void each_key_block(const GradientTask<T>& t, int64_t first, int64_t l
 template <class T>
 TI_INLINE void put_queries(const GradientTask<T>& t, const float* d_queries, int64_t stride, int64_t first, int64_t last, T* d_qkv) {
   const Heads& heads = t.a.heads;
-  for (int64_t i = first; i < last; i++) {
-    T* row = d_qkv + (t.segment.start + i) * heads.row() + t.head * heads.dim;
-    for (int64_t j = 0; j < heads.dim; j++) store(row + j, d_queries[j * stride + i - first]);
-  }
+  for (int64_t i = first; i < last; i += kWidth)
+    for (int64_t j = 0; j < heads.dim; j += kWidth) {
+      Vec square[kWidth];
+      for (int c = 0; c < kWidth; c++) square[c] = j + c < heads.dim ? load(d_queries + (j + c) * stride + i - first) : Vec{};
+      transpose(square);
+      for (int64_t r = 0; r < least(kWidth, last - i); r++) {
+        T* to = d_qkv + (t.segment.start + i + r) * heads.row() + t.head * heads.dim + j;
+        if (heads.dim - j >= kWidth) store(to, square[r]);
+        else store(to, square[r], Part{int(heads.dim - j)});
+      }
+    }
 }
 
 // Queries and gradients of one segment and head in all their forms.

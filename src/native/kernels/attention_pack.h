@@ -57,42 +57,91 @@ TI_INLINE void product(E& engine, int64_t rows, int64_t columns, const X* left, 
 }
 
 // ---- from rows [count, dim] of T, `stride` apart, to operands; every form is padded with zeros ---------------------------
+// Up to kWidth elements of a row from j on; zeros past its end.
+template <class T>
+TI_INLINE Vec load_row(const T* row, int64_t j, int64_t dim) {
+  if (j + kWidth <= dim) return load(row + j);
+  return j < dim ? load(row + j, Part{int(dim - j)}) : Vec{};
+}
+
 // Left operand, as it is: [padded count, padded dim].
 template <class T, class X>
 TI_INLINE void copy_rows(const T* rows, int64_t stride, int64_t count, int64_t dim, X* to) {
   const int64_t wide = padded(dim);
   for (int64_t i = 0; i < padded(count); i++)
-    for (int64_t j = 0; j < wide; j++) store(to + i * wide + j, i < count && j < dim ? to_float(rows[i * stride + j]) : 0.f);
+    for (int64_t j = 0; j < wide; j += kWidth) store(to + i * wide + j, i < count ? load_row(rows + i * stride, j, dim) : Vec{});
 }
 
 // Left operand, transposed: [dim, padded count].
 template <class T, class X>
 TI_INLINE void copy_transposed(const T* rows, int64_t stride, int64_t count, int64_t dim, X* to) {
   const int64_t wide = padded(count);
-  for (int64_t j = 0; j < dim; j++)
-    for (int64_t i = 0; i < wide; i++) store(to + j * wide + i, i < count ? to_float(rows[i * stride + j]) : 0.f);
+  for (int64_t i = 0; i < wide; i += kWidth)
+    for (int64_t j = 0; j < dim; j += kWidth) {
+      Vec square[kWidth];
+      for (int r = 0; r < kWidth; r++) square[r] = i + r < count ? load_row(rows + (i + r) * stride, j, dim) : Vec{};
+      transpose(square);
+      for (int64_t c = 0; c < least(kWidth, dim - j); c++) store(to + (j + c) * wide + i, square[c]);
+    }
+}
+
+// One vector of a row, or for bfloat16 of a row and the next, as they stand in a panel with the rows as k.
+TI_INLINE void store_as_k(float* to, Vec row, Vec) { store(to, row); }
+TI_INLINE void store_as_k(bf16* to, Vec row, Vec next) {
+  HalfVec halves[2] = {narrow(row), narrow(next)};
+  const UintVec pairs = (UintVec)widen(halves[1]) | (UintVec)widen(halves[0]) >> 16;
+  std::memcpy(to, &pairs, sizeof pairs);
+}
+
+// Rows [row, row + count) of a right operand with the rows as k: [panels of dim][panel_size / 16, 16], zeros up to row + `full`.
+template <class T, class X>
+TI_INLINE void pack_rows(const T* rows, int64_t stride, int64_t row, int64_t count, int64_t full, int64_t dim, int64_t panel_size, X* to) {
+  constexpr int64_t step = sizeof(X) == 2 ? 2 : 1;
+  for (int64_t r = 0; r < full; r += step)
+    for (int64_t j = 0; j < round_up(dim, kPanelColumns); j += kWidth) {
+      const Vec here = r < count ? load_row(rows + r * stride, j, dim) : Vec{};
+      const Vec next = step == 2 && r + 1 < count ? load_row(rows + (r + 1) * stride, j, dim) : Vec{};
+      store_as_k(to + j / kPanelColumns * panel_size + (row + r) * kPanelColumns + j % kPanelColumns * step, here, next);
+    }
 }
 
 // Packed with the rows as k: [panels of dim][padded count, 16].
 template <class T, class X>
 TI_INLINE void pack_as_k(const T* rows, int64_t stride, int64_t count, int64_t dim, X* to) {
-  const int64_t size = padded(count) * kPanelColumns;
-  for (int64_t panel = 0; panel < panel_count(dim); panel++)
-    for (int64_t i = 0; i < padded(count); i++)
-      for (int64_t c = 0; c < kPanelColumns; c++) {
-        const int64_t j = panel * kPanelColumns + c;
-        store(to + panel * size + panel_index<X>(i, c), i < count && j < dim ? to_float(rows[i * stride + j]) : 0.f);
-      }
+  pack_rows(rows, stride, 0, count, padded(count), dim, padded(count) * kPanelColumns, to);
+}
+
+// The 32-bit words that a panel with the rows as columns keeps together: a float, or a pair of bfloat16.
+TI_INLINE Vec load_words(const float* row, int64_t word, int64_t dim) { return load_row(row, word, dim); }
+TI_INLINE Vec load_words(const bf16* row, int64_t word, int64_t dim) {
+  const int64_t left = least(2 * kWidth, dim - 2 * word);
+  if (left <= 0) return Vec{};
+  bf16 padded_row[2 * kWidth] = {};
+  std::memcpy(padded_row, row + 2 * word, left * sizeof(bf16));
+  Vec words;
+  std::memcpy(&words, padded_row, sizeof words);
+  return words;
 }
 
 // Packed with the rows as columns: [panels of padded count][padded dim, 16].
 template <class T, class X>
 TI_INLINE void pack_as_columns(const T* rows, int64_t stride, int64_t count, int64_t dim, X* to) {
+  constexpr int64_t step = sizeof(X) == 2 ? 2 : 1;
   const int64_t size = padded(dim) * kPanelColumns;
-  for (int64_t i = 0; i < padded(count); i++)
-    for (int64_t j = 0; j < padded(dim); j++) {
-      X* at = to + i / kPanelColumns * size + panel_index<X>(j, i % kPanelColumns);
-      store(at, i < count && j < dim ? to_float(rows[i * stride + j]) : 0.f);
+  for (int64_t i = 0; i < padded(count); i += kWidth)
+    for (int64_t word = 0; word < padded(dim) / step; word += kWidth) {
+      Vec square[kWidth];
+      for (int r = 0; r < kWidth; r++) {
+        const T* row = rows + (i + r) * stride;
+        if (i + r >= count) square[r] = Vec{};
+        else if constexpr (sizeof(T) == sizeof(X)) square[r] = load_words(row, word, dim);
+        else square[r] = load_row(row, word, dim);
+      }
+      transpose(square);
+      X* at = to + i / kPanelColumns * size + i % kPanelColumns * step;
+      for (int64_t c = 0; c < least(kWidth, padded(dim) / step - word); c++) {
+        std::memcpy(at + (word + c) * step * kPanelColumns, &square[c], sizeof(Vec));
+      }
     }
 }
 

@@ -165,6 +165,36 @@ TI_INLINE Vec nearest(Vec v) {
 #endif
 }
 
+// a and b lane by lane in turns: the first half of both, or the second.
+template <bool second>
+TI_INLINE Vec interleave(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  if constexpr (!second) return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  else return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif defined(__AVX__)
+  if constexpr (!second) return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  else return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+  if constexpr (!second) return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  else return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#endif
+}
+
+// A square of 32-bit words turned around its diagonal: a perfect shuffle of the rows for every bit of a lane's number.
+TI_INLINE void transpose(Vec (&square)[kWidth]) {
+#pragma GCC unroll 4
+  for (int bit = 1; bit < kWidth; bit *= 2) {
+    Vec shuffled[kWidth];
+#pragma GCC unroll 8
+    for (int i = 0; i < kWidth / 2; i++) {
+      shuffled[2 * i] = interleave<false>(square[i], square[i + kWidth / 2]);
+      shuffled[2 * i + 1] = interleave<true>(square[i], square[i + kWidth / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; i++) square[i] = shuffled[i];
+  }
+}
+
 // Sum over lanes, always in the same tree.
 TI_INLINE float sum(Vec v) {
   for (int half = kWidth / 2; half > 0; half /= 2)
