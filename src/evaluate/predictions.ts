@@ -8,7 +8,7 @@ import type { Harm } from "../data/prompt.js";
 import { DataFormatError } from "../data/errors.js";
 import { readText } from "../data/files.js";
 import { parseJsonl } from "../data/jsonl.js";
-import { checkUniqueIds } from "../data/rows.js";
+import { checkRow, checkUniqueIds } from "../data/rows.js";
 
 /** What a model said about one prompt, beside the truth. */
 export interface Prediction {
@@ -71,11 +71,11 @@ export function openPredictions(file: string): PredictionWriter {
     return {
       previous,
       append(prediction) {
-        const line = JSON.stringify(prediction);
-        const [{ row }] = parseJsonl(line, file, schema);
+        // Checked before it is written: JSON has no NaN and would make it null, which means "not measured".
+        const row = checkRow(schema, prediction, file, 0);
         if (ids.has(row.id)) throw new DataFormatError(file, 0, "id", `"${row.id}" was already written`);
         ids.add(row.id);
-        writeSync(descriptor, `${line}\n`);
+        writeSync(descriptor, `${JSON.stringify(row)}\n`);
       },
       close,
     };
