@@ -74,7 +74,7 @@ describe("CSV", () => {
   });
 
   it("reads back any table that is written by the rules, with either line break", () => {
-    const table = fc.array(fc.tuple(fc.string({ unit: "binary" }), fc.string({ unit: fc.constantFrom(",", '"', "\n", "\r\n", "x") })), { minLength: 1 });
+    const table = fc.array(fc.tuple(fc.string({ unit: "binary", maxLength: 8 }), fc.string({ unit: fc.constantFrom(",", '"', "\n", "\r\n", "x") })), { minLength: 1 });
     fc.assert(
       fc.property(table, fc.constantFrom("\n", "\r\n"), (rows, lineBreak) => {
         const quote = (field: string): string => `"${field.replaceAll('"', '""')}"`;
