@@ -26,6 +26,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const SOURCE = join(ROOT, "src", "native");
+const BUILD = join(ROOT, "build", "native");
 
 /** Every set-up problem is one sentence: what is missing. */
 export class NativeBuildError extends Error {
@@ -58,18 +59,14 @@ export async function buildNative({ sanitize = false, force = false, log = () =>
 
   const started = Date.now();
   log(`Compiling the native ops (${plan.objects.length} files) with ${plan.compiler}`);
+  const objects = join(BUILD, "objects");
   mkdirSync(dirname(plan.file), { recursive: true });
-  const scratch = mkdtempSync(join(dirname(plan.file), "objects-"));
+  mkdirSync(objects, { recursive: true });
+  const scratch = mkdtempSync(join(dirname(plan.file), "linking-"));
   try {
-    await compileAll(plan, scratch, log);
+    const files = await compileAll(plan, objects, force, log);
     const linked = join(scratch, "true_intents.node");
-    await compiler(plan.compiler, [
-      ...plan.objects.map((object) => join(scratch, object.name)),
-      "-shared",
-      ...plan.linkFlags,
-      "-o",
-      linked,
-    ]);
+    await compiler(plan.compiler, [...files, "-shared", ...plan.linkFlags, "-o", linked]);
     renameSync(linked, plan.file);
     markCurrent(plan, sanitize);
   } finally {
@@ -82,7 +79,7 @@ export async function buildNative({ sanitize = false, force = false, log = () =>
 /** Where the program finds the addon without asking the compiler: build/native/current.json = { file }. */
 function markCurrent(plan, sanitize) {
   if (sanitize) return;
-  const current = join(ROOT, "build", "native", "current.json");
+  const current = join(BUILD, "current.json");
   const content = JSON.stringify({ file: relative(dirname(current), plan.file) });
   if (existsSync(current) && readFileSync(current, "utf8") === content) return;
   writeFileSync(`${current}.${process.pid}`, content);
@@ -114,34 +111,30 @@ async function planBuild(sanitize) {
     join(tensorflow, "include"),
     ...(openmp ? ["-fopenmp"] : ["-Wno-unknown-pragmas"]),
     ...(sanitize
-      ? [
-          "-O1",
-          "-g",
-          "-fsanitize=address,undefined",
-          "-fno-sanitize-recover=undefined",
-          "-fno-omit-frame-pointer",
-          "-DTI_AMX_EMULATED",
-        ]
+      ? ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
       : ["-O3"]),
   ];
   // No -ffast-math: it would let the compiler reorder sums, so that a row's result could depend on the rows beside it, and linking
   // with it would switch the whole process to flush-to-zero.
   const arithmetic = ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-exceptions"];
 
-  const x64 = cpu() === "x64";
-  const sets = Object.entries(SETS).filter(([name]) => x64 || name === "plain");
+  const wanted = cpu() !== "x64" ? ["plain"] : sanitize ? ["plain", "avx512bf16"] : Object.keys(SETS);
+  const sets = wanted.map((set) => [set, SETS[set]]);
   if (sanitize) sets.push(["amx_emulated", ["-DTI_EMULATE_AMX"]]);
+  const present = sets.map(([set]) => `-DTI_WITH_${set}`);
   const sources = readdirSync(SOURCE).filter((name) => name.endsWith(".cc"));
   const perSet = sources.filter((name) => name.startsWith("kernels"));
   const objects = [
     ...perSet.flatMap((source) =>
       sets.map(([set, flags]) => ({
         source,
-        name: `${source}.${set}.o`,
+        name: `${source.slice(0, -3)}.${set}`,
         flags: [...flags, ...arithmetic, `-DTI_SET=${set}`],
       })),
     ),
-    ...sources.filter((name) => !perSet.includes(name)).map((source) => ({ source, name: `${source}.o`, flags: [] })),
+    ...sources
+      .filter((name) => !perSet.includes(name))
+      .map((source) => ({ source, name: source.slice(0, -3), flags: source === "dispatch.cc" ? present : [] })),
   ];
   const libraries = join(tensorflow, "lib");
   const linkFlags = [
@@ -157,8 +150,8 @@ async function planBuild(sanitize) {
     .update(JSON.stringify([objects, common, linkFlags]));
   for (const name of sourceFiles(SOURCE)) hash.update(name).update(readFileSync(join(SOURCE, name)));
   hash.update(readFileSync(header)).update(String(statSync(header).size));
-  const folder = join(ROOT, "build", "native", hash.digest("hex").slice(0, 16));
-  return { compiler: compilerName, objects, common, linkFlags, file: join(folder, "true_intents.node") };
+  const folder = join(BUILD, hash.digest("hex").slice(0, 16));
+  return { compiler: compilerName, version, objects, common, linkFlags, file: join(folder, "true_intents.node") };
 }
 
 function sourceFiles(folder) {
@@ -167,25 +160,43 @@ function sourceFiles(folder) {
     .sort();
 }
 
-async function compileAll(plan, scratch, log) {
-  const waiting = [...plan.objects];
+/** Compiles what is not there yet; an object's name holds the hash of its flags, its source and the headers that it includes. */
+async function compileAll(plan, folder, force, log) {
+  const waiting = plan.objects.map((object) => {
+    const hash = createHash("sha256")
+      .update(plan.version)
+      .update(JSON.stringify([plan.common, object.flags]));
+    for (const name of withHeaders(object.source)) hash.update(name).update(readFileSync(join(SOURCE, name)));
+    return { ...object, file: join(folder, `${object.name}.${hash.digest("hex").slice(0, 16)}.o`) };
+  });
+  const files = waiting.map((object) => object.file);
   let done = 0;
   const worker = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      await compiler(plan.compiler, [
-        ...plan.common,
-        ...next.flags,
-        "-c",
-        join(SOURCE, next.source),
-        "-o",
-        join(scratch, next.name),
-      ]);
+      if (force || !existsSync(next.file)) {
+        const unfinished = `${next.file}.${process.pid}`;
+        await compiler(plan.compiler, [...plan.common, ...next.flags, "-c", join(SOURCE, next.source), "-o", unfinished]);
+        renameSync(unfinished, next.file);
+      }
       log(`  ${++done}/${plan.objects.length} ${next.name}`);
     }
   };
   const results = await Promise.allSettled(Array.from({ length: availableParallelism() }, worker));
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
+  return files;
+}
+
+/** A source and the headers of ours that it includes, directly or not; includes are relative to src/native or to the includer. */
+function withHeaders(source, seen = new Set()) {
+  if (seen.has(source)) return seen;
+  seen.add(source);
+  for (const [, name] of readFileSync(join(SOURCE, source), "utf8").matchAll(/^#include "(.+)"/gm)) {
+    const beside = join(dirname(source), name);
+    if (existsSync(join(SOURCE, beside))) withHeaders(beside, seen);
+    else if (existsSync(join(SOURCE, name))) withHeaders(name, seen);
+  }
+  return seen;
 }
 
 async function compiler(name, args) {
