@@ -28,6 +28,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "speed and memory of the engine on this machine",
     load: async () => (await import("./bench.js")).default,
   },
+  merge: {
+    summary: "fold an adapter into its model, as an ordinary safetensors folder",
+    load: async () => (await import("./merge.js")).default,
+  },
   doctor: {
     summary: "what runs on this machine, and what to do about what does not",
     load: async () => (await import("./doctor.js")).default,

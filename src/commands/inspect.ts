@@ -33,12 +33,16 @@ export default defineCommand({
         const result = await inspect(model.decoder, ids, adapter?.lora ?? null, top, greedy);
         if (args.json) console.log(JSON.stringify(result));
         else {
-          const show = (id: number): string => JSON.stringify(model.tokenizer.decode([id]));
-          console.log(`ids        ${result.ids.map((id) => `${id} ${show(id)}`).join("  ")}`);
+          // Ids can be inspected without a tokenizer.
+          const show = (ids: readonly number[]): string =>
+            args.text === undefined ? ids.join(",") : JSON.stringify(model.tokenizer.decode(ids));
+          console.log(`ids        ${result.ids.join(",")}`);
           for (const [id, logit] of result.top)
-            console.log(`${String(id).padStart(8)}  ${logit.toFixed(4).padStart(9)}  ${show(id)}`);
+            console.log(
+              `${String(id).padStart(8)}  ${logit.toFixed(4).padStart(9)}  ${args.text === undefined ? "" : show([id])}`,
+            );
           console.log(`logsumexp  ${result.logsumexp.toFixed(6)}`);
-          if (greedy > 0) console.log(`greedy     ${JSON.stringify(model.tokenizer.decode(result.greedy))}`);
+          if (greedy > 0) console.log(`greedy     ${show(result.greedy)}`);
         }
       } finally {
         adapter?.free();

@@ -11,6 +11,7 @@ export interface LanguageModel {
   readonly name: string;
   readonly path: string;
   readonly decoder: Decoder;
+  /** Read on first use: a folder of weights alone still computes on ids. @throws TokenizerError if there is none, or a broken one */
   readonly tokenizer: Tokenizer;
   /** Frees the weights. */
   free(): void;
@@ -28,9 +29,18 @@ export function openModel(
 ): LanguageModel {
   const source = openWeights(path);
   try {
-    const tokenizer = tokenizerFor(source.tokenizer);
     const decoder = loadDecoder(ops, source, options.onLayer);
-    return { name: options.name ?? path, path, decoder, tokenizer, free: () => decoder.free() };
+    const tokenizerSource = source.tokenizer;
+    let tokenizer: Tokenizer | undefined;
+    return {
+      name: options.name ?? path,
+      path,
+      decoder,
+      get tokenizer() {
+        return (tokenizer ??= tokenizerFor(tokenizerSource));
+      },
+      free: () => decoder.free(),
+    };
   } finally {
     source.close();
   }
