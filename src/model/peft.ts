@@ -61,21 +61,20 @@ export function loraScale(rank: number, alpha: number, useRslora: boolean): numb
 
 /**
  * Reads a folder that PEFT (or {@link writePeft}) wrote. The dropout it was trained with has no part in what it computes.
- * @param files names of the two files inside the folder, where they are not PEFT's
  * @throws AdapterError naming file and field or tensor; WeightFileError for a damaged safetensors file
  */
-export function readPeft(folder: string, files = { config: CONFIG, weights: WEIGHTS }): PeftAdapter {
-  for (const name of [files.config, files.weights]) {
+export function readPeft(folder: string): PeftAdapter {
+  for (const name of [CONFIG, WEIGHTS]) {
     if (existsSync(join(folder, name))) continue;
-    const pickled = name === files.weights && existsSync(join(folder, "adapter_model.bin"));
+    const pickled = name === WEIGHTS && existsSync(join(folder, "adapter_model.bin"));
     throw new AdapterError(
       folder,
       name,
       pickled ? "is missing; adapter_model.bin is a pickle, which can run code and is not read" : "is missing",
     );
   }
-  const config = readPeftConfig(join(folder, files.config));
-  const file = openSafetensors(join(folder, files.weights));
+  const config = readPeftConfig(join(folder, CONFIG));
+  const file = openSafetensors(join(folder, WEIGHTS));
   try {
     const factors = readFactors(file, config);
     const targetModules = [...new Set([...factors.keys()].map((key) => key.slice(key.indexOf(".") + 1)))];

@@ -47,9 +47,8 @@ export function writeSafetensors(
         const shape = tensor.shape.join(", ");
         throw new WeightFileError(path, `tensor ${quoted(tensor.name)}`, `has ${values.length} values for the shape [${shape}]`);
       }
-      append(
-        tensor.dtype === "F32" ? new Uint8Array(values.buffer, values.byteOffset, values.byteLength) : narrowBfloat16(values),
-      );
+      if (tensor.dtype === "F32") append(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      else for (let i = 0; i < values.length; i += CHUNK_VALUES) append(narrowBfloat16(values.subarray(i, i + CHUNK_VALUES)));
     }
   });
 }
