@@ -1,6 +1,6 @@
 /** Training on a small real checkpoint: it learns, it is deterministic, it fails cleanly, it leaves nothing behind. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Decoder } from "../../src/model/decoder.js";
+import { prepareTraining, type Decoder } from "../../src/model/decoder.js";
 import { createLora, type LoraAdapter } from "../../src/model/lora.js";
 import { createRandom } from "../../src/random.js";
 import { openOps } from "../../src/tensor/backend.js";
@@ -13,6 +13,7 @@ import { openCheckpoint } from "../model/checkpoints.js";
 let decoder: Decoder;
 beforeAll(async () => {
   decoder = openCheckpoint(await openOps({ precision: "float32" }), "qwen3");
+  prepareTraining(decoder);
 });
 afterAll(() => decoder.free());
 
@@ -128,7 +129,7 @@ describe("trainStep", () => {
     adapter.free();
   });
 
-  it("keeps memory flat over 2,000 steps", () => {
+  it("keeps memory flat over 2,000 steps", { timeout: 300_000 }, () => {
     const adapter = createLora(decoder, { r: 4, loraAlpha: 8 }, createRandom(1));
     const trainer = createTrainer(decoder, adapter);
     const batches = microbatches(rows(2, 2), 512);
