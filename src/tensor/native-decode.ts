@@ -2,7 +2,7 @@
 import { geometry } from "./native-arguments.js";
 import { floatConstant, nothing } from "./native-constants.js";
 import type { DecoderOps, LayerCache, Precision } from "./ops.js";
-import { free, keep, scope, TensorError, type Tensor } from "./tensor.js";
+import { free, keep, scope, Tensor, TensorError } from "./tensor.js";
 import { attribute, type TensorflowDevice } from "./tensorflow.js";
 
 type DecodeOps = Pick<DecoderOps, "layerCache" | "fillCache" | "decodeAttention">;
@@ -63,6 +63,7 @@ export function nativeDecode(device: TensorflowDevice, precision: Precision): De
 
 /** @throws TensorError for a cache of another op set. */
 function native(cache: LayerCache, op: string): NativeCache {
-  if ("keys" in cache && "values" in cache) return cache as NativeCache;
+  const { keys, values } = cache as Partial<NativeCache>;
+  if (keys instanceof Tensor && values instanceof Tensor) return cache as NativeCache;
   throw new TensorError(`${op}: the cache was made by another op set`);
 }

@@ -60,7 +60,10 @@ export class FusedCases {
       dot += got[i] * expected[i];
       ofGot += got[i] ** 2;
     }
-    if (norm === 0) return assert.equal(difference, 0, `${name}: expected zeros`);
+    if (norm === 0) {
+      assert.equal(difference, 0, `${name}: expected zeros`);
+      return;
+    }
     if (this.precision === "float32") {
       const error = Math.sqrt(difference / norm);
       assert.ok(error <= RELATIVE, `${name}: relative error ${error}`);
@@ -69,6 +72,13 @@ export class FusedCases {
       assert.ok(cosine >= COSINE, `${name}: cosine ${cosine}`);
       assert.ok(Math.abs(Math.sqrt(ofGot / norm) - 1) < 0.03, `${name}: length ${Math.sqrt(ofGot / norm)} of the expected`);
     }
+  }
+
+  /** For results that may be differences of much larger numbers: float32, whatever the precision. */
+  expectClose(actual: Tensor, expected: readonly number[], absolute: number, name: string): void {
+    const got = this.ops.device.download(actual) as Float32Array;
+    const worst = Math.max(...expected.map((x, i) => Math.abs(x - got[i])));
+    assert.ok(got.length === expected.length && worst <= absolute, `${name}: off by ${worst}`);
   }
 
   /** Runs `count` cases of each kind; a failure names its case. Nothing stays allocated. */
@@ -246,11 +256,70 @@ export function crossEntropyCase(c: FusedCases): string {
   const [x, at] = [c.float(logits, rows, width), c.ints(targets)];
   const { nll, logSumExp } = c.ops.crossEntropy(x, at, temperature);
   const shape = `rows ${rows}, width ${width}, temperature ${temperature}`;
-  if (width > 1) c.expect(nll, expected.map((row) => row.nll), `${shape} nll`); // prettier-ignore
+  const nlls = expected.map((row) => row.nll);
+  c.expectClose(nll, nlls, 2e-6, `${shape} nll`);
   c.expect(logSumExp, expected.map((row) => row.logSumExp), `${shape} logSumExp`); // prettier-ignore
   const gradient = c.ops.crossEntropyGradient(x, at, logSumExp, c.float(weights, rows), temperature);
   if (width > 1) c.expect(gradient, expected.flatMap((row) => row.gradient), `${shape} gradient`); // prettier-ignore
   return shape;
 }
 
+/** Samples of shared prompts, decoded token by token in changing batches, against attention over each whole sequence. */
+export function decodeCase(c: FusedCases): string {
+  const { ops } = c;
+  const config = randomAttention(c);
+  const { heads, kvHeads, headDim } = config;
+  const [width, out] = [(heads + 2 * kvHeads) * headDim, heads * headDim];
+  const norm = c.random() < 0.5 ? values(c.random, headDim) : null;
+  const frequencies = Float32Array.from({ length: headDim / 2 }, (_, j) => 1e4 ** ((-2 * j) / headDim));
+  const numbers = { frequencies, queryNorm: norm, keyNorm: norm, normEpsilon: 1e-6 };
+  const tensor = norm && c.float(norm, headDim);
+  const rope = { frequencies: c.float(frequencies, headDim / 2), queryNorm: tensor, keyNorm: tensor, normEpsilon: 1e-6 };
+
+  const prompts = Array.from({ length: c.integer(1, 3) }, () => c.integer(0, pick(c.random, [3, 20, 45])));
+  const samples = Array.from({ length: c.integer(1, 6) }, (_, slot) => ({
+    prompt: c.integer(0, prompts.length - 1),
+    slot,
+    length: 0,
+  }));
+  const promptRows = prompts.map((length) => c.activations(length * width, 1.5));
+  const tokens = samples.map(() => c.activations(c.integer(1, 20) * width, 1.5));
+  const shape = `prompts [${prompts.join(", ")}], samples ${samples.length}, ${JSON.stringify(config)}`;
+  const [promptCache, cache] = [ops.layerCache(prompts.length, 45, config), ops.layerCache(samples.length, 20, config)];
+  let start = 0;
+  const segments = prompts.map((length, slot) => ({ start: (start += length) - length, length, slot }));
+  if (start > 0) {
+    const packed = c.active(Float32Array.from(promptRows.flatMap((rows) => [...rows])), start, width);
+    const positions = c.ints(prompts.flatMap((length) => Array.from({ length }, (_, i) => i)));
+    ops.fillCache(promptCache, ops.rope(packed, positions, config, rope), segments, config);
+  }
+  const expected = samples.map(({ prompt }, i) => {
+    const rows = rowsOf(Float32Array.of(...promptRows[prompt], ...tokens[i]), width);
+    const rotated = rows.flatMap((row, position) => reference.rope(row, position, config, numbers));
+    return reference.attention(rotated, [0, rows.length, 0, 0], config).output.slice(prompts[prompt] * out);
+  });
+  const unfinished = (): typeof samples => samples.filter(({ slot, length }) => length * width < tokens[slot].length);
+  for (let open = unfinished(); open.length > 0; open = unfinished()) {
+    const batch = open.filter((_, i) => i === 0 || c.random() < 0.7).reverse();
+    const rows = batch.map(({ prompt, slot, length }) => ({ promptSlot: prompt, promptLength: prompts[prompt], slot, length }));
+    const next = batch.flatMap(({ slot, length }) => [...tokens[slot].subarray(length * width, (length + 1) * width)]);
+    scope(() => {
+      const result = ops.decodeAttention(
+        c.active(Float32Array.from(next), batch.length, width),
+        promptCache,
+        cache,
+        rows,
+        config,
+        rope,
+      );
+      c.expect(result, batch.flatMap(({ slot, length }) => [...expected[slot].subarray(length * out, (length + 1) * out)]), shape); // prettier-ignore
+    });
+    for (const sample of batch) sample.length++;
+  }
+  promptCache.free();
+  cache.free();
+  return shape;
+}
+
 export const ROW_CASES = [normCase, ropeCase, gatedCase];
+export const ALL_CASES = [...ROW_CASES, attentionCase, crossEntropyCase, decodeCase];

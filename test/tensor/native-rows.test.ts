@@ -32,29 +32,31 @@ describe.each(precisions)("native row ops in %s", (precision) => {
   });
 
   it("gather and scatter rows, adding where a row is named twice", () => {
-    const { device, gatherRows, scatterRows, cast } = nativeOps(precision);
+    const ops = nativeOps(precision);
+    const { device } = ops;
     scope(() => {
-      const x = cast(device.upload(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]));
+      const x = ops.cast(device.upload(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]));
       const rows = device.upload(Int32Array.of(2, 0, 2), [3]);
-      const picked = gatherRows(x, rows);
+      const picked = ops.gatherRows(x, rows);
       expect(picked.dtype).toBe(precision);
       expect([...device.download(picked)]).toEqual([5, 6, 1, 2, 5, 6]);
-      const added = scatterRows(picked, rows, 4);
+      const added = ops.scatterRows(picked, rows, 4);
       expect(added.dtype).toBe("float32");
       expect([...device.download(added)]).toEqual([1, 2, 0, 0, 10, 12, 0, 0]);
     });
   });
 
   it("propagate NaN and infinity", () => {
-    const { device, gated, cast, rmsNorm } = nativeOps(precision);
+    const ops = nativeOps(precision);
+    const { device } = ops;
     scope(() => {
-      const gateUp = cast(device.upload(Float32Array.of(NaN, 100, -100, Infinity, 1, 2, 3, 1), [1, 8]));
+      const gateUp = ops.cast(device.upload(Float32Array.of(NaN, 100, -100, Infinity, 1, 2, 3, 1), [1, 8]));
       for (const activation of ["silu", "gelu_tanh"] as const) {
-        const [a, b, c, d] = device.download(gated(gateUp, activation)) as Float32Array;
+        const [a, b, c, d] = device.download(ops.gated(gateUp, activation)) as Float32Array;
         expect([Number.isNaN(a), b, Math.abs(c), d]).toEqual([true, 200, expect.closeTo(0, 6), Infinity]);
       }
       const row = device.upload(Float32Array.of(1, NaN, 2, 1, 1, 1), [2, 3]);
-      const { normed } = rmsNorm(row, null, device.upload(Float32Array.of(1, 1, 1), [3]), 0);
+      const { normed } = ops.rmsNorm(row, null, device.upload(Float32Array.of(1, 1, 1), [3]), 0);
       expect([...device.download(normed)].map(Number.isNaN)).toEqual([true, true, true, false, false, false]);
     });
   });
@@ -62,11 +64,12 @@ describe.each(precisions)("native row ops in %s", (precision) => {
 
 describe("native row ops", () => {
   it("round to bfloat16 as IEEE does: to nearest, ties to even, NaN kept", () => {
-    const { device, cast } = nativeOps("bfloat16");
+    const ops = nativeOps("bfloat16");
+    const { device } = ops;
     const bits = Uint32Array.of(0x3f808000, 0x3f818000, 0x3f808001, 0x7fffffff, 0x7f7fffff, 0xff800000);
     const floats = new Float32Array(bits.buffer);
     scope(() => {
-      const rounded = device.download(cast(device.upload(floats, [1, 6]))) as Float32Array;
+      const rounded = device.download(ops.cast(device.upload(floats, [1, 6]))) as Float32Array;
       const out = new Uint32Array(Float32Array.from(rounded).buffer);
       expect([...out.slice(0, 3)]).toEqual([0x3f800000, 0x3f820000, 0x3f810000]);
       expect([Number.isNaN(rounded[3]), rounded[4], rounded[5]]).toEqual([true, Infinity, -Infinity]);
@@ -74,13 +77,14 @@ describe("native row ops", () => {
   });
 
   it("have an exponential of 2 ulp: SiLU over the whole range of floats", () => {
-    const { device, gated } = nativeOps("float32");
+    const ops = nativeOps("float32");
+    const { device } = ops;
     const count = 40_001;
     const gates = Float32Array.from({ length: count }, (_, i) => -87 + (174 * i) / (count - 1));
     const gateUp = new Float32Array(2 * count).fill(1);
     gateUp.set(gates);
     scope(() => {
-      const result = device.download(gated(device.upload(gateUp, [1, 2 * count]), "silu")) as Float32Array;
+      const result = device.download(ops.gated(device.upload(gateUp, [1, 2 * count]), "silu")) as Float32Array;
       let worst = 0;
       gates.forEach((x, i) => {
         const exact = x / (1 + Math.exp(-x));
@@ -131,11 +135,12 @@ describe("native row ops", () => {
   });
 
   it("take zero rows", () => {
-    const { device, rmsNorm, gated } = nativeOps("bfloat16");
+    const ops = nativeOps("bfloat16");
+    const { device } = ops;
     scope(() => {
       const none = device.upload(new Float32Array(0), [0, 4]);
-      expect(gated(device.upload(new Float32Array(0), [0, 4], "bfloat16"), "silu").shape).toEqual([0, 2]);
-      expect(() => rmsNorm(none, null, device.upload(new Float32Array(4), [4]), 0)).toThrow(TensorError);
+      expect(ops.gated(device.upload(new Float32Array(0), [0, 4], "bfloat16"), "silu").shape).toEqual([0, 2]);
+      expect(() => ops.rmsNorm(none, null, device.upload(new Float32Array(4), [4]), 0)).toThrow(TensorError);
     });
   });
 });

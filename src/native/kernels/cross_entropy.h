@@ -4,11 +4,10 @@
 
 namespace ti::TI_SET {
 
-// log of the sum of e^(x · inverseTemperature). NaN and +infinity make it NaN; -infinity counts as an impossible token.
+// log of the sum of e^(x * inverseTemperature - top), in double. NaN and +infinity make it NaN; -infinity counts as impossible.
 // Sums run in float over 4,096 logits and in double over these: a vocabulary of any size keeps float precision.
-static float log_sum_exp(const float* x, int64_t width, float inverseTemperature) {
+static double log_of_sum(const float* x, int64_t width, float inverseTemperature, float top) {
   constexpr int64_t kBlock = 4096;
-  const float top = row_maximum(x, width) * inverseTemperature;
   double total = 0;
   for (int64_t block = 0; block < width; block += kBlock) {
     Vec sums = {};
@@ -18,7 +17,7 @@ static float log_sum_exp(const float* x, int64_t width, float inverseTemperature
     });
     total += sum(sums);
   }
-  return float(double(top) + log(total));
+  return log(total);
 }
 
 static void cross_entropy(int64_t rows, int64_t width, const float* logits, const int32_t* targets, float temperature, float* nll,
@@ -27,8 +26,11 @@ static void cross_entropy(int64_t rows, int64_t width, const float* logits, cons
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < rows; i++) {
     const float* x = logits + i * width;
-    logSumExp[i] = log_sum_exp(x, width, inverse);
-    nll[i] = logSumExp[i] - x[targets[i]] * inverse;
+    const float top = row_maximum(x, width) * inverse;
+    const double rest = log_of_sum(x, width, inverse, top);
+    logSumExp[i] = float(top + rest);
+    // Not logSumExp - logit: of a likely token that would leave only rounding.
+    nll[i] = float(rest + (double(top) - double(x[targets[i]]) * inverse));
   }
 }
 

@@ -110,7 +110,7 @@ static int64_t sample(int64_t rows, int64_t width, const float* logits, float te
     }
     const float inverse = greedy ? 1.f : 1.f / temperature;
     ids[i] = int32_t(id);
-    logProbs[i] = x[id] * inverse - log_sum_exp(x, width, inverse);
+    logProbs[i] = float(double(x[id] - top) * inverse - log_of_sum(x, width, inverse, top * inverse));
   }
   return bad;
 }
