@@ -142,23 +142,28 @@ function q5_k(b: Uint8Array, out: Float32Array, start: number): void {
   }
 }
 
-/** 256 values in 16 sub-blocks: low nibbles, two high bits each, 16 signed scales, d last; value d scale (q - 32). */
+/**
+ * 256 values in 16 sub-blocks of 16: low nibbles, two high bits each, 16 signed scales, d last; value d scale (q - 32).
+ * Each half of 128 has 64 bytes of nibbles and 32 of high bits; byte j holds bits of values j, j + 32, j + 64 and j + 96.
+ */
 function q6_k(b: Uint8Array, out: Float32Array, start: number): void {
   const half = halfTable();
   for (let p = 0, o = start; p < b.length; p += 210, o += 256) {
     const d = half[b[p + 208] | (b[p + 209] << 8)];
-    for (let group = 0; group < 8; group++) {
-      // Groups of 32 values: four to each 128, which share 64 bytes of nibbles and 32 of high bits.
-      const [upper, quarter] = [group >> 2, group & 3];
-      const low = p + upper * 64 + (quarter & 1) * 32;
-      const high = p + 128 + upper * 32;
-      const [lowShift, highShift] = [(quarter >> 1) * 4, quarter * 2];
-      for (let part = 0; part < 2; part++) {
-        const scale = d * ((b[p + 192 + group * 2 + part] << 24) >> 24);
-        const to = o + group * 32;
-        for (let j = part * 16; j < part * 16 + 16; j++) {
-          out[to + j] = scale * ((((b[low + j] >> lowShift) & 15) | (((b[high + j] >> highShift) & 3) << 4)) - 32);
-        }
+    for (let sub = 0; sub < 4; sub++) {
+      const [upper, j0] = [sub >> 1, (sub & 1) * 16];
+      const [low, high, to] = [p + upper * 64 + j0, p + 128 + upper * 32 + j0, o + upper * 128 + j0];
+      const scales = p + 192 + upper * 8 + (sub & 1);
+      const s0 = d * ((b[scales] << 24) >> 24);
+      const s1 = d * ((b[scales + 2] << 24) >> 24);
+      const s2 = d * ((b[scales + 4] << 24) >> 24);
+      const s3 = d * ((b[scales + 6] << 24) >> 24);
+      for (let j = 0; j < 16; j++) {
+        const [first, second, bits] = [b[low + j], b[low + 32 + j], b[high + j]];
+        out[to + j] = s0 * (((first & 15) | ((bits & 3) << 4)) - 32);
+        out[to + 32 + j] = s1 * (((second & 15) | ((bits & 12) << 2)) - 32);
+        out[to + 64 + j] = s2 * (((first >> 4) | (bits & 48)) - 32);
+        out[to + 96 + j] = s3 * (((second >> 4) | ((bits & 192) >> 2)) - 32);
       }
     }
   }

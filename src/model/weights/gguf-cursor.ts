@@ -39,26 +39,36 @@ const ARRAY = 9;
 /** Starts at the file's first byte. Every read past the end is a WeightFileError that names `where`. */
 export function ggufCursor(file: ReadOnlyFile): GgufCursor {
   let windowStart = 0;
-  let window = new Uint8Array(0);
+  let window = Buffer.alloc(0);
   let position = 0;
 
-  /** The next `count` bytes, valid until the next call. */
-  function take(count: number, where: string): Uint8Array {
-    if (position + count > file.size)
+  /** Moves past the next `count` bytes; they stand in the window, at the index returned, until the next call. */
+  function take(count: number, where: string): number {
+    if (position + count > file.size) {
       throw new WeightFileError(file.path, where, `the file ends at byte ${file.size}, inside it (truncated?)`);
-    if (position < windowStart || position + count > windowStart + window.length) {
-      window = new Uint8Array(Math.min(Math.max(count, WINDOW_BYTES), file.size - position));
+    }
+    if (position + count > windowStart + window.length) {
+      window = Buffer.alloc(Math.min(Math.max(count, WINDOW_BYTES), file.size - position));
       file.readAt(position, window, where);
       windowStart = position;
     }
-    const offset = position - windowStart;
+    const index = position - windowStart;
     position += count;
-    return window.subarray(offset, offset + count);
+    return index;
   }
 
-  const copy = (count: number, where: string): Bytes => new Uint8Array(take(count, where));
-  const uint32 = (where: string): number => new DataView(copy(4, where).buffer).getUint32(0, true);
-  const uint64 = (where: string): bigint => new DataView(copy(8, where).buffer).getBigUint64(0, true);
+  const copy = (count: number, where: string): Bytes => {
+    const index = take(count, where);
+    return Uint8Array.from(window.subarray(index, index + count));
+  };
+  const uint32 = (where: string): number => {
+    const index = take(4, where);
+    return window.readUInt32LE(index);
+  };
+  const uint64 = (where: string): bigint => {
+    const index = take(8, where);
+    return window.readBigUInt64LE(index);
+  };
 
   function length(where: string, what: string, max: number): number {
     const count = uint64(where);
@@ -67,9 +77,10 @@ export function ggufCursor(file: ReadOnlyFile): GgufCursor {
   }
 
   function text(where: string, maxBytes: number): string {
-    const bytes = take(length(where, "string length", maxBytes), where);
+    const count = length(where, "string length", maxBytes);
+    const index = take(count, where);
     // Tokens may be cut characters: invalid bytes become U+FFFD rather than an error.
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+    return window.toString("utf8", index, index + count);
   }
 
   function array(where: string): GgufValue {

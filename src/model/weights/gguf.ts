@@ -2,7 +2,7 @@
  * GGUF files (github.com/ggml-org/ggml, docs/gguf.md), versions 2 and 3, little-endian.
  *
  * Why not `@huggingface/gguf`: on a local file it pads what it reads with zeros, so a truncated header parses as if it were whole; a
- * string that crosses its 2 MB window is cut without a word; keys go onto a plain object, where `__proto__` sets the prototype; and
+ * string that crosses its 2 MB window can be cut without a word; keys go onto a plain object, where `__proto__` sets the prototype; and
  * tensor offsets, overlaps and sizes are not looked at. The format is small enough to parse strictly here.
  */
 import { DEQUANTIZE } from "./dequantize.js";

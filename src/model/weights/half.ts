@@ -21,14 +21,22 @@ function halfToNumber(bits: number): number {
 
 /** float16 bytes -> out, from `outOffset`. */
 export function widenHalf(bytes: Uint8Array, out: Float32Array, outOffset: number): void {
-  const halves = halfTable();
-  for (let i = 0, o = outOffset; i < bytes.length; i += 2, o++) out[o] = halves[bytes[i] | (bytes[i + 1] << 8)]!;
+  const table = halfTable();
+  const halves = as16Bits(bytes);
+  for (let i = 0; i < halves.length; i++) out[outOffset + i] = table[halves[i]];
 }
 
 /** bfloat16 bytes -> out, from `outOffset`. Exact: a bfloat16 is the upper half of a float32. */
 export function widenBfloat16(bytes: Uint8Array, out: Float32Array, outOffset: number): void {
-  const words = new Uint32Array(out.buffer, out.byteOffset, out.length);
-  for (let i = 0, o = outOffset; i < bytes.length; i += 2, o++) words[o] = (bytes[i] << 16) | (bytes[i + 1] << 24);
+  const words = new Uint32Array(out.buffer, out.byteOffset + outOffset * 4, bytes.length / 2);
+  const halves = as16Bits(bytes);
+  for (let i = 0; i < halves.length; i++) words[i] = halves[i] << 16;
+}
+
+/** The same bytes as 16-bit words; copied where they do not start at an even address. */
+function as16Bits(bytes: Uint8Array): Uint16Array {
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : Uint8Array.from(bytes);
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.length / 2);
 }
 
 /** float32 -> bfloat16 bytes, rounded to nearest even; NaN stays NaN. */
