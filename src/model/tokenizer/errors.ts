@@ -13,8 +13,13 @@ export class TokenizerError extends Error {
     problem: string,
     options?: ErrorOptions,
   ) {
-    super(`${file}: ${field}: ${problem}`, options);
+    super(`${file}: ${short(field)}: ${short(problem)}`, options);
   }
+}
+
+/** What a file says may be long; a message is for people. */
+function short(text: string): string {
+  return text.length > 400 ? `${text.slice(0, 300)} … ${text.slice(-80)}` : text;
 }
 
 /** The message of anything thrown. */

@@ -6,7 +6,7 @@ import { reader, type Read } from "./read.js";
 import { END_OF_TURN } from "./special-names.js";
 import type { AddedToken, TokenizerSpec } from "./spec.js";
 import { splittingOf } from "./split.js";
-import { checkToken, MAX_TOKENS, readMerges } from "./vocabulary.js";
+import { checkToken, MAX_ADDED_LENGTH, MAX_TOKENS, readMerges } from "./vocabulary.js";
 
 /** Metadata of a GGUF file, keys as they stand in it (`tokenizer.ggml.tokens`). Lists may be arrays or typed arrays. */
 export type GgufMetadata = ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>;
@@ -142,7 +142,7 @@ function addedTokens(tokens: readonly string[], types: readonly number[]): Added
   const added: AddedToken[] = [];
   tokens.forEach((content, id) => {
     const special = types[id] === TYPE.control || types[id] === TYPE.unknown;
-    if (!special && types[id] !== TYPE.userDefined) return;
+    if ((!special && types[id] !== TYPE.userDefined) || content.length > MAX_ADDED_LENGTH) return;
     added.push({ id, content, special, normalized: false, lstrip: false, rstrip: false, singleWord: false });
   });
   return added;

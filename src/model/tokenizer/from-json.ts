@@ -5,7 +5,7 @@ import { reader, type Read } from "./read.js";
 import { END_OF_TURN } from "./special-names.js";
 import type { AddedToken, TokenizerSpec } from "./spec.js";
 import { splittingOf } from "./split.js";
-import { checkToken, MAX_TOKENS, readMerges, readVocabulary, tokensById } from "./vocabulary.js";
+import { MAX_ADDED_LENGTH, MAX_TOKENS, readMerges, readVocabulary, tokensById } from "./vocabulary.js";
 import { wordPieceEncoder } from "./wordpiece.js";
 
 /** The parsed files of a model folder, as far as they concern its tokenizer. Only tokenizer.json must be there. */
@@ -72,7 +72,7 @@ function encoderOf(
   if (type === "WordPiece") {
     if (unknownId === null) throw model.get("unk_token").error("the unknown token is not in the vocabulary");
     const limit = model.get("max_input_chars_per_word");
-    const maxCharacters = limit.value === undefined ? 100 : limit.index(1001);
+    const maxCharacters = limit.value === undefined ? 100 : limit.index(201);
     return wordPieceEncoder({ ids, unknownId, prefix: model.get("continuing_subword_prefix").string("##"), maxCharacters });
   }
   if (type !== "BPE") throw model.get("type").error(`${JSON.stringify(type)} is not supported; BPE and WordPiece are`);
@@ -96,7 +96,8 @@ function readAddedTokens(list: Read): AddedToken[] {
   if (list.value === undefined || list.value === null) return [];
   return list.items(MAX_TOKENS).map((item) => {
     const content = item.get("content").string();
-    checkToken(content, item);
+    if (content.length > MAX_ADDED_LENGTH)
+      throw item.error(`an added token of ${content.length} characters; at most ${MAX_ADDED_LENGTH} are looked for`);
     const special = item.get("special").boolean(false);
     return {
       id: item.get("id").index(MAX_TOKENS),
@@ -168,8 +169,8 @@ function aroundOf(processor: Read, vocabSize: number): { before: number[]; after
       for (const id of processor.get("special_tokens").get(name).get("ids").items(64)) side.push(id.index(vocabSize));
     }
   } else if (type === "BertProcessing" || type === "RobertaProcessing") {
-    around.before.push(processor.get("cls").items(2)[1].index(vocabSize));
-    around.after.push(processor.get("sep").items(2)[1].index(vocabSize));
+    around.before.push(processor.get("cls").item(1).index(vocabSize));
+    around.after.push(processor.get("sep").item(1).index(vocabSize));
   } else if (type !== "ByteLevel") {
     throw processor.error(`the post-processor ${JSON.stringify(type)} is not supported`);
   }
@@ -198,7 +199,7 @@ function decodingOf(decoder: Read, byteLevel: boolean): Decoding {
 /** SentencePiece's: the mark to a space, bytes to text, all in one, the first space off. */
 function decodingOfSequence(decoder: Read): Decoding {
   const parts = decoder.get("decoders").items(8);
-  if (parts.length === 1) return decodingOf(parts[0], false);
+  if (parts.length === 1 && parts[0].get("type").value !== "Sequence") return decodingOf(parts[0], false);
   let space = "▁";
   let byteFallback = false;
   let stripStart = 0;

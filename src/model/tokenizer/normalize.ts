@@ -4,13 +4,17 @@ import type { Read } from "./read.js";
 export type TextStep = (text: string) => string;
 
 /** The steps of a tokenizer.json `normalizer`. Throws TokenizerError on a kind that is not one of these. */
-export function normalizerOf(config: Read): TextStep {
+export function normalizerOf(config: Read, depth = 0): TextStep {
   if (config.value === null || config.value === undefined) return (text) => text;
   const type = config.get("type").string();
   switch (type) {
     case "Sequence": {
-      const steps = config.get("normalizers").items(MAX_STEPS).map(normalizerOf);
-      return (text) => steps.reduce((t, step) => step(t), text);
+      if (depth >= MAX_NESTING) throw config.error("sequences nest too deeply");
+      const steps = config
+        .get("normalizers")
+        .items(MAX_STEPS)
+        .map((step) => normalizerOf(step, depth + 1));
+      return (text) => runSteps(steps, text);
     }
     case "NFC":
     case "NFD":
@@ -18,12 +22,12 @@ export function normalizerOf(config: Read): TextStep {
     case "NFKD":
       return (text) => text.normalize(type);
     case "Prepend": {
-      const prepend = config.get("prepend").string();
+      const prepend = inserted(config.get("prepend"));
       return (text) => (text === "" ? text : prepend + text);
     }
     case "Replace": {
       const from = config.get("pattern").get("String").string();
-      const to = config.get("content").string();
+      const to = inserted(config.get("content"));
       if (from === "") throw config.get("pattern").error("an empty pattern matches everywhere");
       return (text) => text.replaceAll(from, () => to);
     }
@@ -37,6 +41,24 @@ export function normalizerOf(config: Read): TextStep {
 }
 
 export const MAX_STEPS = 32;
+export const MAX_NESTING = 4;
+const MAX_INSERTED = 32;
+
+/** Steps that insert text can multiply it; no published ones make more than a few characters of one. */
+function runSteps(steps: readonly TextStep[], text: string): string {
+  const limit = 4096 + 64 * text.length;
+  return steps.reduce((t, step) => {
+    const next = step(t);
+    if (next.length > limit) throw new RangeError(`normalised from ${text.length} to more than ${limit} characters`);
+    return next;
+  }, text);
+}
+
+function inserted(at: Read): string {
+  const text = at.string();
+  if (text.length > MAX_INSERTED) throw at.error(`inserts ${text.length} characters; at most ${MAX_INSERTED} are expected`);
+  return text;
+}
 
 /** Character by character, as Rust does: JavaScript alone writes a sigma at the end of a word as ς. */
 function lowercase(text: string): string {

@@ -9,6 +9,8 @@ export interface Read {
   get(key: string): Read;
   string(fallback?: string): string;
   boolean(fallback?: boolean): boolean;
+  /** Item i of a list; undefined where there is none. */
+  item(i: number): Read;
   /** A whole number in [0, limit). */
   index(limit: number): number;
   /** The items of a list of at most `limit`. */
@@ -31,6 +33,7 @@ export function reader(file: string, value: unknown, field = ""): Read {
           : undefined,
         at(key),
       ),
+    item: (i) => reader(file, Array.isArray(value) ? (value[i] as unknown) : undefined, at(`[${i}]`)),
     string(fallback) {
       if (value === undefined && fallback !== undefined) return fallback;
       if (typeof value !== "string") throw wrong("a string");
@@ -51,7 +54,7 @@ export function reader(file: string, value: unknown, field = ""): Read {
     items(limit) {
       if (!Array.isArray(value)) throw wrong("a list");
       if (value.length > limit) throw wrong(`a list of at most ${limit}`);
-      return value.map((item, i) => reader(file, item as unknown, at(`[${i}]`)));
+      return Array.from(value, (item: unknown, i) => reader(file, item, at(`[${i}]`)));
     },
   };
 }

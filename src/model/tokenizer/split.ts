@@ -1,6 +1,6 @@
 import * as library from "@huggingface/tokenizers";
 import { messageOf, TokenizerError } from "./errors.js";
-import { MAX_STEPS } from "./normalize.js";
+import { MAX_NESTING, MAX_STEPS } from "./normalize.js";
 import { DIGITS, GPT2, isKnownPattern, ONE_DIGIT } from "./patterns.js";
 import type { Read } from "./read.js";
 import { TimeLimitError, withTimeLimit } from "./time-limit.js";
@@ -32,7 +32,7 @@ export function splittingOf(config: Read, file: string): Splitting {
     if (byteLevel) throw part.error("nothing may follow ByteLevel, whose pieces are bytes");
     switch (type) {
       case "Sequence":
-        if (depth > 4) throw part.error("sequences nest too deeply");
+        if (depth >= MAX_NESTING) throw part.error("sequences nest too deeply");
         for (const item of part.get("pretokenizers").items(MAX_STEPS)) add(item, depth + 1);
         return;
       case "ByteLevel":

@@ -28,7 +28,8 @@ export function withTimeLimit<T>(milliseconds: number, work: () => T): T {
   try {
     script.runInContext(context, { timeout: milliseconds });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
+    // The error is of the other context, so no instance of our Error.
+    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
       throw new TimeLimitError(milliseconds);
     throw error;
   } finally {

@@ -5,6 +5,8 @@ import type { Read } from "./read.js";
 export const MAX_TOKENS = 2 ** 21;
 const MAX_MERGES = 2 ** 21;
 const MAX_TOKEN_LENGTH = 2 ** 16;
+/** Of tokens that are looked for at every place of a text. */
+export const MAX_ADDED_LENGTH = 256;
 
 /** `model.vocab` of a tokenizer.json: text -> id. */
 export function readVocabulary(vocab: Read): Map<string, number> {

@@ -11,15 +11,22 @@ export interface WordPieceOptions {
 
 /** BERT's WordPiece: from left to right, the longest piece that the vocabulary has; a word with any other part is unknown. */
 export function wordPieceEncoder({ ids, unknownId, prefix, maxCharacters }: WordPieceOptions): Encoder {
+  let longest = 0;
+  for (const token of ids.keys()) longest = Math.max(longest, token.length);
   return (word) => {
-    const chars = Array.from(word);
-    if (chars.length > maxCharacters) return Int32Array.of(unknownId);
+    if (word.length > 2 * maxCharacters) return Int32Array.of(unknownId);
+    // Where characters begin, so that no piece starts or ends inside one.
+    const starts = [0];
+    for (const char of word) starts.push(starts[starts.length - 1] + char.length);
+    const count = starts.length - 1;
+    if (count > maxCharacters) return Int32Array.of(unknownId);
     const out: number[] = [];
-    for (let start = 0; start < chars.length;) {
-      let end = chars.length;
+    for (let start = 0; start < count;) {
+      let end = Math.min(count, start + longest);
       let id: number | undefined;
       for (; end > start; end--) {
-        id = ids.get((start > 0 ? prefix : "") + chars.slice(start, end).join(""));
+        const piece = word.slice(starts[start], starts[end]);
+        id = ids.get(start > 0 ? prefix + piece : piece);
         if (id !== undefined) break;
       }
       if (id === undefined) return Int32Array.of(unknownId);
