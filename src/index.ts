@@ -9,7 +9,7 @@ export { packSequences, type PackedBatch, type Sequence } from "./model/batch.js
 export { backward } from "./model/backward.js";
 export { forward, type ForwardOptions, type ForwardPass } from "./model/forward.js";
 export { generate, generateEach, GenerationError, type Completion, type GenerateOptions } from "./model/generate.js";
-export { loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "./model/language-model.js";
+export { encodeInput, loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "./model/language-model.js";
 export { activateLora, createLora, loraFromPeft, loraToPeft, type LoraAdapter, type LoraOptions } from "./model/lora.js";
 export { readPeft, writePeft, type PeftAdapter } from "./model/peft.js";
 export { labelProbabilities, scoreCompletions, type ScoreItem, type ScoreOptions } from "./model/score.js";

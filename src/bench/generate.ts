@@ -1,6 +1,6 @@
 /** Speed of greedy generation, every completion of full length. */
 import { generate } from "../model/generate.js";
-import type { LanguageModel } from "../model/language-model.js";
+import { encodeInput, type LanguageModel } from "../model/language-model.js";
 import { SFT_GENERATION } from "../prompts/sft.js";
 import { peakRssMiB, timing, withLeakCount } from "./measure.js";
 import { shortRows } from "./work.js";
@@ -17,7 +17,7 @@ export async function benchGenerate(model: LanguageModel, options: GenerateBench
   const prompts = rows
     .filter((row) => row.prompt.length >= 20)
     .slice(0, options.batch)
-    .map((row) => model.tokenizer.encode(SFT_GENERATION.input(row.prompt)));
+    .map((row) => encodeInput(model.tokenizer, SFT_GENERATION.input(row.prompt)));
   const run = async (newTokens: number): Promise<number> => {
     const started = performance.now();
     await generate(model.decoder, prompts, { maxNewTokens: newTokens, batchSize: options.batch, eosIds: [] });

@@ -1,5 +1,5 @@
 /** Speed of label scoring: one forward pass a prompt, `harmful` against `safe` at its end. */
-import type { LanguageModel } from "../model/language-model.js";
+import { encodeInput, type LanguageModel } from "../model/language-model.js";
 import { labelProbabilities } from "../model/score.js";
 import { SFT_CLASSIFICATION } from "../prompts/sft.js";
 import { peakRssMiB, timing, withLeakCount } from "./measure.js";
@@ -17,7 +17,7 @@ export async function benchScore(
   const measure = async ({ source, rows }: BenchRows): Promise<Record<string, unknown>> => {
     const prompts = rows
       .slice(0, options.prompts)
-      .map((row) => tokenizer.encode(SFT_CLASSIFICATION.input(row.prompt)).subarray(0, 512));
+      .map((row) => encodeInput(tokenizer, SFT_CLASSIFICATION.input(row.prompt)).subarray(0, 512));
     const tokens = prompts.reduce((sum, p) => sum + p.length, 0);
     await labelProbabilities(decoder, prompts.slice(0, 4), labels);
     const { result, leakedTensors } = await withLeakCount(async () => {

@@ -4,6 +4,7 @@ import type { Decoder } from "../model/decoder.js";
 import { forwardHidden, headLogits, uploadBatch } from "../model/forward.js";
 import { packSequences } from "../model/batch.js";
 import { generate } from "../model/generate.js";
+import { encodeInput } from "../model/language-model.js";
 import type { ActiveLora } from "../model/lora.js";
 import { scope } from "../tensor/tensor.js";
 import { modelFlags, openAdapter, openNamedModel, parseCount } from "./open.js";
@@ -12,7 +13,10 @@ export default defineCommand({
   meta: { name: "inspect", description: "Token ids, the largest logits after a text, and its greedy continuation, in float32" },
   args: {
     model: modelFlags.model,
-    text: { type: "string", description: "A text; nothing in it becomes a special token" },
+    text: {
+      type: "string",
+      description: "A text, read as the model expects (bos before it where it wants one); nothing in it becomes a special token",
+    },
     ids: { type: "string", description: "Token ids instead of a text", valueHint: "1,2,…" },
     adapter: { type: "string", default: "none", description: "PEFT folder", valueHint: "DIR" },
     greedy: { type: "string", default: "0", description: "Tokens to continue with", valueHint: "N" },
@@ -28,7 +32,9 @@ export default defineCommand({
       const adapter = openAdapter(model, args.adapter);
       try {
         const ids =
-          args.ids === undefined ? model.tokenizer.encode(args.text ?? "") : parseIds(args.ids, model.decoder.config.vocabSize);
+          args.ids === undefined
+            ? encodeInput(model.tokenizer, args.text ?? "")
+            : parseIds(args.ids, model.decoder.config.vocabSize);
         if (ids.length === 0) throw new UsageError("the text has no tokens");
         const result = await inspect(model.decoder, ids, adapter?.lora ?? null, top, greedy);
         if (args.json) console.log(JSON.stringify(result));

@@ -1,6 +1,6 @@
 /** From prompts to verdicts: generate, read back, and score `harmful` against `safe` at the verdict position. */
 import { generateEach, type Completion } from "../model/generate.js";
-import type { LanguageModel } from "../model/language-model.js";
+import { encodeInput, type LanguageModel } from "../model/language-model.js";
 import type { ActiveLora } from "../model/lora.js";
 import { labelProbabilities } from "../model/score.js";
 import type { Verdict } from "../prompts/parse.js";
@@ -40,7 +40,7 @@ export async function* classify(
   const { lora = null, maxNewTokens = format.maxNewTokens, batchSize = 32, signal } = options;
   const { tokenizer, decoder } = model;
   const limit = decoder.config.maxPositions - maxNewTokens;
-  const inputs = prompts.map((prompt) => tokenizer.encode(format.input(prompt)).subarray(0, limit));
+  const inputs = prompts.map((prompt) => encodeInput(tokenizer, format.input(prompt)).subarray(0, limit));
   const labels = [tokenizer.encode(format.labelWords.harmful), tokenizer.encode(format.labelWords.safe)] as const;
   const eos = new Set(decoder.config.eosIds);
   let group: Classified[] = [];

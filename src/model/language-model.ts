@@ -71,3 +71,11 @@ export function loadAdapter(model: LanguageModel, folder: string): LoadedAdapter
     throw error;
   }
 }
+
+/**
+ * Ids of a plain text as the model expects to read it: the begin-of-text id before it where the tokenizer asks for one (Llama 3, Gemma),
+ * as Hugging Face tokenizers do by default. Nothing in the text becomes a special token.
+ */
+export function encodeInput(tokenizer: Tokenizer, text: string): Int32Array {
+  return Int32Array.from([...tokenizer.around.before, ...tokenizer.encode(text)]);
+}

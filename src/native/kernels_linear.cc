@@ -16,6 +16,7 @@ namespace {
 #include "kernels/linear.h"
 #include "kernels/outer.h"
 #include "kernels/pack.h"
+#include "kernels/peak.h"
 
 using FloatEngine = RegisterEngine<float, float>;
 #if defined(__AMX_BF16__) || defined(TI_EMULATE_AMX)
@@ -29,10 +30,16 @@ using Bfloat16Engine = RegisterEngine<float, bf16>;
 
 template <class E, class T>
 constexpr LinearKernels<T> kernels_of() {
-  return {
-      E::kStep,       pack<T>,        repack<T>, embed<T>, linear_scratch<E, T>, linear<E, T, T>, linear<E, T, float>,
-      outer_scratch<E, T>, outer<E, T>,
-  };
+  return {E::kStep,
+          pack<T>,
+          repack<T>,
+          embed<T>,
+          linear_scratch<E, T>,
+          linear<E, T, T>,
+          linear<E, T, float>,
+          outer_scratch<E, T>,
+          outer<E, T>,
+          peak<E, T>};
 }
 
 }  // namespace

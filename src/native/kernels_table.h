@@ -9,7 +9,10 @@
 
 namespace ti {
 
-// kernels/pack.h and kernels/linear.h
+// Elements that LinearKernels::peak reads.
+constexpr int64_t kPeakOperands = 256 * 64;
+
+// kernels/pack.h, kernels/linear.h, kernels/outer.h and kernels/peak.h
 template <class T>
 struct LinearKernels {
   // Steps to which the contraction of LoRA factors is padded.
@@ -25,6 +28,9 @@ struct LinearKernels {
   void (*linear_float)(const LinearArguments<T>&, float* y);
   size_t (*outer_scratch)(const OuterArguments<T>&);
   void (*outer)(const OuterArguments<T>&);
+  // Multiplies a block that fits the first-level cache `repeats` times on every thread, and returns the operations done: what the
+  // machine's peak is measured with. operands: zeros, kPeakOperands a thread.
+  double (*peak)(const T* operands, int64_t repeats);
 };
 
 template <class T>

@@ -10,7 +10,7 @@ namespace ti {
 
 struct LoraPart {
   int64_t rank;
-  int64_t offset_a, offset_b;      // in the parameter vector: A [rank, inputs], B [output_end - output_start, rank]
+  int64_t offset_a, offset_b;        // in the parameter vector: A [rank, inputs], B [output_end - output_start, rank]
   int64_t output_start, output_end;  // the columns of the joined output
 };
 

@@ -127,8 +127,7 @@ int64_t Op::element_count(const Shape& dims) const {
 
 void* Op::allocate(int index, TF_DataType dtype, const Shape& dims, size_t bytes) {
   const Status status;
-  TF_Tensor* tensor =
-      TF_AllocateOutput(context_, index, dtype, dims.data(), static_cast<int>(dims.size()), bytes, status.status);
+  TF_Tensor* tensor = TF_AllocateOutput(context_, index, dtype, dims.data(), static_cast<int>(dims.size()), bytes, status.status);
   if (tensor != nullptr) outputs_.push_back(tensor);
   if (!status.ok()) throw std::bad_alloc();
   return TF_TensorData(tensor);
@@ -161,8 +160,9 @@ void register_with_tensorflow(const OpSpec& spec, void (*entry)(void*, TF_OpKern
   for (const std::string& output : spec.outputs) TF_OpDefinitionBuilderAddOutput(definition, output.c_str());
   // Stateful: TensorFlow must neither fold nor share calls, because some ops write into their inputs.
   TF_OpDefinitionBuilderSetIsStateful(definition, true);
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(
-      definition, [](TF_ShapeInferenceContext* shapes, TF_Status* status) { TF_ShapeInferenceContextSetUnknownShape(shapes, status); });
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, [](TF_ShapeInferenceContext* shapes, TF_Status* status) {
+    TF_ShapeInferenceContextSetUnknownShape(shapes, status);
+  });
   const Status status;
   TF_RegisterOpDefinition(definition, status.status);
   status.require();

@@ -1,5 +1,6 @@
 // Linear layers with LoRA: packing of weights, products in both directions, gradients of the factors.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "dispatch.h"
@@ -188,6 +189,29 @@ void add_lora_gradient(Op& op) {
   });
 }
 
+// seconds float32 [1] -> operations per second float32 [1] of the innermost product in type U, the best of several tries.
+void matmul_peak(Op& op) {
+  const float seconds = op.input<float>(0, {1})[0];
+  op.check(0, seconds > 0 && seconds <= 10, "expected a time in (0, 10] seconds");
+  const auto result = op.output<float>(1, {1});
+  with_type(op.output_dtype(0), [&](auto type) {
+    using T = decltype(type);
+    using Clock = std::chrono::steady_clock;
+    op.output<T>(0, {0});
+    // Floats, because some engines read widened operands.
+    const Scratch<float> operands(kPeakOperands);
+    std::memset(operands.get(), 0, kPeakOperands * sizeof(float));
+    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    double best = 0;
+    do {
+      const auto start = Clock::now();
+      const double operations = kernels().of<T>().linear->peak(reinterpret_cast<const T*>(operands.get()), 2000);
+      best = std::max(best, operations / std::chrono::duration<double>(Clock::now() - start).count());
+    } while (Clock::now() < end);
+    result[0] = static_cast<float>(best);
+  });
+}
+
 }  // namespace
 
 void register_linear_ops() {
@@ -196,13 +220,14 @@ void register_linear_ops() {
   register_op<embed>("TrueIntentsEmbed", {"table: T", "sizes: int32", "ids: int32", "scale: float"}, {"rows: float"});
   register_op<pack_lora>("TrueIntentsPackLora", {"parameters: float", "layout: int32", "scales: float", "training: int32"},
                          {"first: U", "second: U", "backward_first: U", "backward_second: U"});
-  const std::vector<std::string> operands = {"x: T", "weight: T", "bias: float", "layout: int32", "first_factor: T",
-                                             "second_factor: T"};
+  const std::vector<std::string> operands = {"x: T",          "weight: T",       "bias: float",
+                                             "layout: int32", "first_factor: T", "second_factor: T"};
   register_op<linear<false>>("TrueIntentsLinear", operands, {"y: U", "projected: T"});
   register_op<linear<true>>("TrueIntentsLinearGradient", operands, {"dx: U", "d_projected: T"});
   register_op<add_lora_gradient>(
       "TrueIntentsAddLoraGradient",
       {"vector: float", "layout: int32", "scales: float", "x: T", "projected: T", "dy: T", "d_projected: T"}, {"done: int32"});
+  register_op<matmul_peak>("TrueIntentsMatmulPeak", {"seconds: float"}, {"type: U", "operations_per_second: float"});
 }
 
 }  // namespace ti

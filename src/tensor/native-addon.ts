@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { NativeUnavailableError, tensorflowDevice } from "./tensorflow.js";
+import type { Precision } from "./ops.js";
+import { scope } from "./tensor.js";
+import { attribute, NativeUnavailableError, tensorflowDevice } from "./tensorflow.js";
 
 /** What the addon tells about itself. */
 export interface NativeAddon {
@@ -46,4 +48,18 @@ function load(file: string): NativeAddon {
     throw new NativeUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
   }
   return module.exports as NativeAddon;
+}
+
+/**
+ * Operations per second (a multiply and an add are two) of the innermost matmul product on operands in the first-level cache, with
+ * all threads: what a matmul can reach at most. The best of as many tries as fit into `seconds` (default 0.3).
+ */
+export function matmulPeak(precision: Precision, seconds = 0.3): number {
+  nativeAddon();
+  const device = tensorflowDevice();
+  return scope(() => {
+    const time = device.upload(Float32Array.of(seconds), [1]);
+    const [, peak] = device.execute("TrueIntentsMatmulPeak", [attribute.dtype("U", precision)], [time], 2);
+    return device.download(peak)[0];
+  });
 }

@@ -8,7 +8,7 @@
  *     writePeft("my-adapter", loraToPeft(model.decoder, tuned.adapter, model.name));
  */
 import { createLora, type LoraAdapter, type LoraOptions } from "../model/lora.js";
-import type { LanguageModel } from "../model/language-model.js";
+import { encodeInput, type LanguageModel } from "../model/language-model.js";
 import { createRandom } from "../random.js";
 import { makeExample, type TrainingExample } from "./examples.js";
 import { fineTune, type SftOptions } from "./sft.js";
@@ -85,7 +85,11 @@ export function tokeniseRows(
   const examples: TrainingExample[] = [];
   let truncated = 0;
   for (const { prompt, completion } of rows) {
-    const made = makeExample(tokenizer.encode(prompt), Int32Array.from([...tokenizer.encode(completion), ...end]), maxLength);
+    const made = makeExample(
+      encodeInput(tokenizer, prompt),
+      Int32Array.from([...tokenizer.encode(completion), ...end]),
+      maxLength,
+    );
     if (made === null) continue;
     examples.push(made.example);
     if (made.truncated) truncated++;

@@ -65,7 +65,11 @@ class Tiles {
 #else
 class Tiles {
  public:
-  void configure(const TileConfiguration& configuration) { _tile_loadconfig(&configuration); }
+  void configure(const TileConfiguration& configuration) {
+    // gcc's intrinsic says that it reads eight bytes of the 64: without this the compiler may drop the stores of the others.
+    asm volatile("" : : "r"(&configuration) : "memory");
+    _tile_loadconfig(&configuration);
+  }
   void release() { _tile_release(); }
 };
 // Macros, because the tile numbers must reach the compiler's own macros as literals.
@@ -95,6 +99,8 @@ class AmxEngine {
   template <int P>
   void multiply(int rows, const Term<bf16, bf16>& first, const Term<bf16, bf16>& second, float* out) {
     configure(rows);
+    // gcc's tile loads do not say that they read memory: whatever the operands hold must have been stored by now.
+    asm volatile("" : : : "memory");
     TI_TILE_ZERO(0);
     if (P == 2) TI_TILE_ZERO(1);
     if (rows > 16) TI_TILE_ZERO(2);
@@ -110,8 +116,8 @@ class AmxEngine {
   }
 
  private:
-  // Tiles 0-3: sums (upper left, upper right, lower left, lower right); 4, 5: rows of x; 6, 7: panels. Tiles of x and of sums have
-  // just the rows that there are, so nothing outside x is read.
+  // Tiles 0-3: sums (upper left, upper right, lower left, lower right); 4, 5: rows of x; 6, 7: panels. Tiles of x and of sums
+  // have just the rows that there are, so nothing outside x is read.
   void configure(int rows) {
     if (rows == configured_rows_) return;
     configured_rows_ = rows;

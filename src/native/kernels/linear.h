@@ -51,7 +51,8 @@ TI_INLINE void store_columns(const float* sums, const float* bias, int64_t count
 
 TI_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// ---- scratch: [converted x][projected rows, padded] ----------------------------------------------------------------------------
+// ---- scratch: [converted x][projected rows, padded]
+// ----------------------------------------------------------------------------
 template <class E, class T>
 struct LinearScratch {
   typename E::Left* x;
@@ -72,7 +73,8 @@ static size_t linear_scratch(const LinearArguments<T>& a) {
   return LinearScratch<E, T>(a).bytes;
 }
 
-// ---- stage 1: projected = x F1 -------------------------------------------------------------------------------------------------
+// ---- stage 1: projected = x F1
+// -------------------------------------------------------------------------------------------------
 template <class E, class T>
 TI_INLINE void project(E& engine, const LinearArguments<T>& a, const typename E::Left* x, int64_t x_stride,
                        const ProjectionGroup& group, int64_t panel, int64_t first_row, int64_t last_row,
@@ -83,8 +85,8 @@ TI_INLINE void project(E& engine, const LinearArguments<T>& a, const typename E:
   for (int64_t row = first_row; row < last_row; row += E::kRows) {
     const int rows = static_cast<int>(smaller(E::kRows, last_row - row));
     engine.template multiply<1>(rows,
-                                {x + row * x_stride + group.row_start, x_stride, a.first_factor + group.packed + panel * size, size,
-                                 round_up(group.rows, E::kStep)},
+                                {x + row * x_stride + group.row_start, x_stride, a.first_factor + group.packed + panel * size,
+                                 size, round_up(group.rows, E::kStep)},
                                 {}, sums);
     for (int64_t r = 0; r < rows; r++) {
       for (int64_t c = 0; c < columns; c++) {
@@ -97,7 +99,8 @@ TI_INLINE void project(E& engine, const LinearArguments<T>& a, const typename E:
   }
 }
 
-// ---- stage 2: y = x W + bias + projected F2 --------------------------------------------------------------------------------------
+// ---- stage 2: y = x W + bias + projected F2
+// --------------------------------------------------------------------------------------
 template <int P, class E, class T, class Y>
 TI_INLINE void multiply_panels(E& engine, const LinearArguments<T>& a, const typename E::Left* x, int64_t x_stride,
                                const typename E::Left* projected, int64_t panel, int64_t first_row, int64_t last_row, Y* y) {
@@ -126,7 +129,8 @@ TI_INLINE void multiply_panels(E& engine, const LinearArguments<T>& a, const typ
 TI_INLINE bool same_update(const PanelUpdate* updates, int64_t panel, int64_t count) {
   if (updates == nullptr) return true;
   for (int64_t i = 1; i < count; i++) {
-    if (updates[panel + i].projected_padded != updates[panel].projected_padded || updates[panel + i].rows != updates[panel].rows) {
+    if (updates[panel + i].projected_padded != updates[panel].projected_padded ||
+        updates[panel + i].rows != updates[panel].rows) {
       return false;
     }
   }
@@ -220,8 +224,8 @@ static void linear(const LinearArguments<T>& a, Y* y) {
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < row_blocks * panel_tasks; task++) {
       const int64_t first_row = task / panel_tasks * block, first_panel = task % panel_tasks * task_panels;
-      multiply_range(engine, a, x, x_stride, scratch.projected, first_panel, smaller(panels, first_panel + task_panels), first_row,
-                     smaller(a.rows, first_row + block), y);
+      multiply_range(engine, a, x, x_stride, scratch.projected, first_panel, smaller(panels, first_panel + task_panels),
+                     first_row, smaller(a.rows, first_row + block), y);
     }
   }
 }

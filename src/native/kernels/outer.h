@@ -2,7 +2,8 @@
 // Work is shared by strips of columns, never by tokens, so the sums do not depend on the number of threads. Included inside the
 // namespace of an instruction set.
 
-// Panels of one strip: two cache lines of every bfloat16 row. Tokens packed at a time: a strip then stays in the second-level cache.
+// Panels of one strip: two cache lines of every bfloat16 row. Tokens packed at a time: a strip then stays in the second-level
+// cache.
 constexpr int64_t kStripPanels = 4;
 constexpr int64_t kStripColumns = kStripPanels * kPanelColumns;
 constexpr int64_t kTokenBlock = 1024;

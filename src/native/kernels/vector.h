@@ -195,6 +195,16 @@ TI_INLINE void transpose(Vec (&square)[kWidth]) {
   }
 }
 
+TI_INLINE bool any(IntVec mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#else
+  return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+#endif
+}
+
 // Sum over lanes, always in the same tree.
 TI_INLINE float sum(Vec v) {
   for (int half = kWidth / 2; half > 0; half /= 2)
