@@ -13,7 +13,10 @@
 
 namespace ti::TI_SET {
 #include "kernels/engine.h"
-}
+#if defined(__AMX_BF16__) || defined(TI_EMULATE_AMX)
+#include "kernels/engine_amx.h"
+#endif
+}  // namespace ti::TI_SET
 
 #include "kernels/attention.h"
 #include "kernels/attention_gradient.h"

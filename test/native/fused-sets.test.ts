@@ -1,11 +1,9 @@
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { buildNative } from "../../scripts/build-native.mjs";
 import { nativeAddon } from "../../src/tensor/native-addon.js";
+import { runChild, sanitizedEnvironment } from "./child.js";
 
-const run = promisify(execFile);
-const CHILD = fileURLToPath(new URL("fused-child.ts", import.meta.url));
+const CHILD = new URL("fused-child.ts", import.meta.url);
 
 interface Report {
   readonly kernels: string;
@@ -13,20 +11,26 @@ interface Report {
   readonly digests: { readonly float32: string; readonly bfloat16: string };
 }
 
-async function child(kernels: string, threads: number): Promise<Report> {
-  const env = { ...process.env, TRUE_INTENTS_KERNELS: kernels, OMP_NUM_THREADS: String(threads) };
-  const { stdout } = await run(process.execPath, ["--import", "tsx", CHILD, "8"], { env });
-  return JSON.parse(stdout.trim().split("\n").at(-1)!) as Report;
-}
+const inChild = (count: number, environment: Record<string, string>): Promise<Report> =>
+  runChild(CHILD, [String(count)], environment) as Promise<Report>;
 
 describe("fused kernels", () => {
   it.each(nativeAddon().available)(
     "of the set %s agree with float64 loops, to the same bits with 1 and 3 threads",
     async (set) => {
-      const one = await child(set, 1);
-      const three = await child(set, 3);
+      const one = await inChild(8, { TRUE_INTENTS_KERNELS: set, OMP_NUM_THREADS: "1" });
+      const three = await inChild(8, { TRUE_INTENTS_KERNELS: set, OMP_NUM_THREADS: "3" });
       expect([one.kernels, one.threads, three.threads]).toEqual([set, 1, 3]);
       expect(three.digests).toEqual(one.digests);
     },
   );
+
+  const onLinux = it.skipIf(process.platform !== "linux");
+  onLinux("pass AddressSanitizer and UndefinedBehaviorSanitizer, also on emulated AMX tiles", { timeout: 900_000 }, async () => {
+    const { file } = await buildNative({ sanitize: true });
+    const sets = ["plain", "amx_emulated", ...nativeAddon().available.filter((set) => set === "avx512bf16")];
+    for (const set of sets) {
+      expect(await inChild(6, await sanitizedEnvironment(file, set))).toMatchObject({ kernels: set });
+    }
+  });
 });

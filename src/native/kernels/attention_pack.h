@@ -11,7 +11,12 @@ template <class T>
 struct AttentionEngine {
   using Type = RegisterEngine<float, float>;
 };
-#if defined(__AVX512BF16__)
+#if defined(__AMX_BF16__) || defined(TI_EMULATE_AMX)
+template <>
+struct AttentionEngine<bf16> {
+  using Type = AmxEngine;
+};
+#elif defined(__AVX512BF16__)
 template <>
 struct AttentionEngine<bf16> {
   using Type = RegisterEngine<bf16, bf16>;
