@@ -1,4 +1,5 @@
 /** What every benchmark reports beside its own figure: times, memory, leaks, and how much of the machine it used. */
+import { matmulPeak } from "../tensor/native-addon.js";
 import type { DecoderOps } from "../tensor/ops.js";
 import { liveTensors, scope } from "../tensor/tensor.js";
 
@@ -30,8 +31,12 @@ export async function withLeakCount<T>(
   return { result, leakedTensors: after.count - before.count, leakedBytes: after.bytes - before.bytes };
 }
 
-/** GFLOPS of the op set's own linear layer on a large square product, best of several: the machine's matmul peak in practice. */
+/**
+ * The machine's matmul peak in GFLOPS, all threads: multiply-adds on registers alone for the compiled kernels; elsewhere the op set's
+ * own linear layer on a large square product, best of several.
+ */
 export function matmulPeakGflops(ops: DecoderOps): number {
+  if (ops.name === "native") return matmulPeak(ops.precision) / 1e9;
   const [rows, size] = [1024, 2048];
   return scope(() => {
     const values = Float32Array.from({ length: size * size }, (_, i) => Math.sin(i));
