@@ -1,11 +1,13 @@
 import { defineCommand } from "citty";
 import { loadavg } from "node:os";
 import { benchGenerate } from "../bench/generate.js";
+import { benchPrecision } from "../bench/precision.js";
 import { benchScore } from "../bench/score.js";
 import { benchSft } from "../bench/sft.js";
 import { describeEnvironment } from "../experiments/run-folder.js";
 import type { LanguageModel } from "../model/language-model.js";
-import { modelFlags, openNamedModel, parseCount, parsePrecision } from "./open.js";
+import { resolveModel } from "../model/catalogue/resolve.js";
+import { modelFlags, openNamedModel, parseCount, parsePrecision, trainedAdapter } from "./open.js";
 
 const shared = { ...modelFlags, json: { type: "boolean", default: false, description: "Print one JSON object" } } as const;
 
@@ -60,9 +62,30 @@ const score = defineCommand({
     ),
 });
 
+const precision = defineCommand({
+  meta: { name: "precision", description: "bfloat16 against float32: share of equal verdicts, difference of the loss curve" },
+  args: {
+    model: modelFlags.model,
+    json: shared.json,
+    adapter: { type: "string", description: "PEFT folder (default: the one npm start trained)", valueHint: "DIR" },
+    prompts: { type: "string", default: "450", description: "Prompts to judge" },
+    steps: { type: "string", default: "20", description: "Training steps" },
+  },
+  async run({ args }) {
+    const { path, name } = await resolveModel(args.model);
+    const figures = await benchPrecision(path, {
+      adapter: trainedAdapter(args.adapter),
+      prompts: parseCount("prompts", args.prompts, 1),
+      steps: parseCount("steps", args.steps, 1),
+    });
+    if (args.json) console.log(JSON.stringify({ what: "precision", model: name, ...figures }));
+    else print({ what: "precision", model: name, ...figures });
+  },
+});
+
 export default defineCommand({
   meta: { name: "bench", description: "Measure speed and memory of the engine" },
-  subCommands: { sft, generate, score },
+  subCommands: { sft, generate, score, precision },
 });
 
 async function measured(

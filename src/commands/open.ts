@@ -52,13 +52,17 @@ export async function openNamedModel(name: string, precision: Precision | "auto"
 }
 
 /**
- * The adapter that a command uses: the folder named, "none", or by default the one that `npm start` trained.
+ * The adapter folder that a command uses: the one named, by default the one that `npm start` trained.
  * @throws UsageError if there is none
  */
-export function openAdapter(model: LanguageModel, folder: string | undefined): LoadedAdapter | null {
-  if (folder === "none") return null;
+export function trainedAdapter(folder: string | undefined): string {
   const path = folder ?? join(START_RUN, "adapter");
   if (folder === undefined && !existsSync(path))
-    throw new UsageError("there is no trained adapter yet: run `npm start`, or name one with --adapter DIR (or --adapter none)");
-  return loadAdapter(model, path);
+    throw new UsageError("there is no trained adapter yet: run `npm start`, or name one with --adapter DIR");
+  return path;
+}
+
+/** Loads {@link trainedAdapter}; null for "none", which runs the model as it is. */
+export function openAdapter(model: LanguageModel, folder: string | undefined): LoadedAdapter | null {
+  return folder === "none" ? null : loadAdapter(model, trainedAdapter(folder));
 }

@@ -182,7 +182,8 @@ function advance(session: Session): Completion[] | null {
   if (rows.length === 0 && waiting.length === 0) return null;
   // Prefill comes in groups: one prompt at a time would use the matrix kernels badly.
   const enough = rows.length === 0 || session.freeSlots.length >= Math.max(session.samples, batchSize / 4);
-  return waiting.length > 0 && enough ? admit(session) : decodeStep(session);
+  const room = enough && session.freePromptSlots.length > 0;
+  return waiting.length > 0 && room ? admit(session) : decodeStep(session);
 }
 
 function admit(session: Session): Completion[] {

@@ -61,7 +61,7 @@ TI_INLINE void product(E& engine, int64_t rows, int64_t columns, const X* left, 
   }
 }
 
-// ---- from rows [count, dim] of T, `stride` apart, to operands; every form is padded with zeros ---------------------------
+// ---- from rows [count, dim] of T, `stride` apart, to operands; every form is padded with zeros
 // Up to kWidth elements of a row from j on; zeros past its end.
 template <class T>
 TI_INLINE Vec load_row(const T* row, int64_t j, int64_t dim) {
@@ -150,7 +150,7 @@ TI_INLINE void pack_as_columns(const T* rows, int64_t stride, int64_t count, int
     }
 }
 
-// ---- which rows are keys -------------------------------------------------------------------------------------------------
+// ---- which rows are keys
 // Keys of a segment: its prefix, then its own rows. A run of keys is packed once for all segments that read it in a row.
 struct Segment {
   int64_t start, length, prefix_start, prefix_length;

@@ -40,7 +40,7 @@ static void fill_cache(const T* qkv, const Heads &heads, int64_t count, const in
     }
 }
 
-// ---- scores -------------------------------------------------------------------------------------------------------------
+// ---- scores
 // Adds P products of one element (pair) of the query with 16 / kWidth vectors of tokens.
 TI_INLINE Vec score_step(Vec sum, const float* keys, const float* query) { return fma(load(keys), splat(*query), sum); }
 TI_INLINE Vec score_step(Vec sum, const bf16* keys, const bf16* query) {
@@ -87,7 +87,7 @@ static void scores(const T* keys, int64_t from, int64_t to, int64_t dim, int64_t
     }
 }
 
-// ---- values -------------------------------------------------------------------------------------------------------------
+// ---- values
 // out[h][j …] += sum over tokens of weight[h][t] · value[t][j …] for H heads and up to V vectors of the value.
 template <int H, int V, class T, class Last>
 TI_INLINE void add_values(const T* values, int64_t count, int64_t dim, const float* weights, int64_t stride, float* out,
@@ -133,7 +133,7 @@ static void weighted_values(const T* values, int64_t from, int64_t to, int64_t d
     }
 }
 
-// ---- the step -----------------------------------------------------------------------------------------------------------
+// ---- the step
 // The part of a prompt or completion that a row sees: tokens [from, to) of one slot; its scores start at `at` of the row's buffer.
 struct Span {
   int64_t from, to, at;

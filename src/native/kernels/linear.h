@@ -1,7 +1,7 @@
 // y = x W + bias + (x F1) F2 in one parallel region: convert x if the engine needs it, project (x F1), then all columns of y.
 // Threads share the work by rows and columns of y, never along k. Included inside the namespace of an instruction set.
 
-// ---- the left operand as an engine reads it --------------------------------------------------------------------------------
+// ---- the left operand as an engine reads it
 template <class E>
 TI_INLINE int64_t left_stride(int64_t inner) {
   return round_up(inner, E::kStep);
@@ -31,7 +31,7 @@ TI_INLINE void convert_row(const T* from, int64_t inner, typename E::Left* to) {
   for (int64_t k = inner; k < left_stride<E>(inner); k++) store_left(to + k, 0.0f, T());
 }
 
-// ---- results -----------------------------------------------------------------------------------------------------------------
+// ---- results
 template <class Y>
 TI_INLINE void store_columns(const float* sums, const float* bias, int64_t count, Y* y) {
   if (bias != nullptr) {
@@ -52,7 +52,6 @@ TI_INLINE void store_columns(const float* sums, const float* bias, int64_t count
 TI_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // ---- scratch: [converted x][projected rows, padded]
-// ----------------------------------------------------------------------------
 template <class E, class T>
 struct LinearScratch {
   typename E::Left* x;
@@ -74,7 +73,6 @@ static size_t linear_scratch(const LinearArguments<T>& a) {
 }
 
 // ---- stage 1: projected = x F1
-// -------------------------------------------------------------------------------------------------
 template <class E, class T>
 TI_INLINE void project(E& engine, const LinearArguments<T>& a, const typename E::Left* x, int64_t x_stride,
                        const ProjectionGroup& group, int64_t panel, int64_t first_row, int64_t last_row,
@@ -100,7 +98,26 @@ TI_INLINE void project(E& engine, const LinearArguments<T>& a, const typename E:
 }
 
 // ---- stage 2: y = x W + bias + projected F2
-// --------------------------------------------------------------------------------------
+// One float32 accumulator loses digits over a very long k (the head's backward sums over the vocabulary), so such sums are taken in
+// pieces, each on registers, and then added. The pieces are the same for every row count and thread count.
+constexpr int64_t kPiece = 2048;
+
+template <int P, class E, class T>
+TI_INLINE void multiply_pieces(E& engine, int rows, Term<typename E::Left, T> first, const Term<typename E::Left, T>& second,
+                               float* sums) {
+  int64_t left = first.k;
+  first.k = smaller(left, kPiece);
+  engine.template multiply<P>(rows, first, second, sums);
+  while ((left -= first.k) > 0) {
+    alignas(64) float piece[E::kRows * P * kPanelColumns];
+    first.x += first.k;
+    first.panels += first.k * kPanelColumns;
+    first.k = smaller(left, kPiece);
+    engine.template multiply<P>(rows, first, {}, piece);
+    for (int64_t i = 0; i < rows * P * kPanelColumns; i++) sums[i] += piece[i];
+  }
+}
+
 template <int P, class E, class T, class Y>
 TI_INLINE void multiply_panels(E& engine, const LinearArguments<T>& a, const typename E::Left* x, int64_t x_stride,
                                const typename E::Left* projected, int64_t panel, int64_t first_row, int64_t last_row, Y* y) {
@@ -109,8 +126,8 @@ TI_INLINE void multiply_panels(E& engine, const LinearArguments<T>& a, const typ
   const PanelUpdate update = a.updates ? a.updates[panel] : PanelUpdate{0, 0, 0};
   for (int64_t row = first_row; row < last_row; row += E::kRows) {
     const int rows = static_cast<int>(smaller(E::kRows, last_row - row));
-    engine.template multiply<P>(
-        rows, {x + row * x_stride, x_stride, a.weight + panel * weight_size, weight_size, round_up(a.inner, E::kStep)},
+    multiply_pieces<P, E, T>(
+        engine, rows, {x + row * x_stride, x_stride, a.weight + panel * weight_size, weight_size, round_up(a.inner, E::kStep)},
         {projected + row * a.padded_ranks + update.projected_padded, a.padded_ranks, a.second_factor + update.packed,
          update.rows * kPanelColumns, update.rows},
         sums);

@@ -40,7 +40,7 @@ TI_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 // Below this many rows a thread costs more to wake than it saves.
 constexpr int64_t kParallelRows = 32;
 
-// ---- whole vectors and the last, partial one ----------------------------------------------------------------------------
+// ---- whole vectors and the last, partial one
 struct Whole {};
 struct Part {
   int count;
@@ -127,7 +127,7 @@ TI_INLINE Vec fill_rest(Vec v, Part part, float filler) {
   return lane < part.count ? v : splat(filler);
 }
 
-// ---- arithmetic ---------------------------------------------------------------------------------------------------------
+// ---- arithmetic
 // a · b + c, rounded once where the set has it: spelled out so that every path of a kernel does the same.
 TI_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
