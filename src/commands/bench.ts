@@ -6,6 +6,8 @@ import { benchScore } from "../bench/score.js";
 import { benchSft } from "../bench/sft.js";
 import { describeEnvironment } from "../experiments/run-folder.js";
 import type { LanguageModel } from "../model/language-model.js";
+import { openOps } from "../tensor/backend.js";
+import type { DecoderOps } from "../tensor/ops.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { modelFlags, openNamedModel, parseCount, parsePrecision, trainedAdapter } from "./open.js";
 
@@ -78,8 +80,7 @@ const precision = defineCommand({
       prompts: parseCount("prompts", args.prompts, 1),
       steps: parseCount("steps", args.steps, 1),
     });
-    if (args.json) console.log(JSON.stringify({ what: "precision", model: name, ...figures }));
-    else print({ what: "precision", model: name, ...figures });
+    report(args.json, { what: "precision", model: name, ...figures }, await openOps());
   },
 });
 
@@ -95,12 +96,16 @@ async function measured(
 ): Promise<void> {
   const model = await openNamedModel(args.model, parsePrecision(args.precision), args.json);
   try {
-    const figures = { what, model: model.name, ...(await run(model)), loadAverage: loadavg()[0] };
-    if (args.json) console.log(JSON.stringify({ ...figures, environment: describeEnvironment(model.decoder.ops) }));
-    else print(figures);
+    report(args.json, { what, model: model.name, ...(await run(model)) }, model.decoder.ops);
   } finally {
     model.free();
   }
+}
+
+function report(json: boolean, figures: Record<string, unknown>, ops: DecoderOps): void {
+  const all = { ...figures, loadAverage: loadavg()[0] };
+  if (json) console.log(JSON.stringify({ ...all, environment: describeEnvironment(ops) }));
+  else print(all);
 }
 
 function print(figures: Record<string, unknown>, indent = ""): void {

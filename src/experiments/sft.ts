@@ -48,7 +48,7 @@ export const START_CONFIG: SftConfig = {
   r: 16,
   loraAlpha: 32,
   learningRate: 1e-3,
-  epochs: 5,
+  epochs: 3,
   batchSize: 16,
   maxLength: 512,
   beta2: 0.98,
