@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { inspect, stripVTControlCharacters } from "node:util";
 import { renderUsage, runCommand } from "citty";
 import { checkArguments, resolveCommand, UsageError } from "./cli/arguments.js";
-import { closest } from "./cli/closest.js";
+import { closest } from "./closest.js";
 import { Interrupted, watchInterrupts } from "./cli/interrupt.js";
 import { commands } from "./commands/index.js";
 

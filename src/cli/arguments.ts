@@ -1,7 +1,7 @@
 /** Strict reading of arguments: citty ignores what it does not know, and a mistyped option should not be ignored. */
 import { parseArgs } from "node:util";
 import type { ArgsDef, SubCommandsDef } from "citty";
-import { closest } from "./closest.js";
+import { closest } from "../closest.js";
 
 /** A command of any arguments, as citty takes it. */
 export type AnyCommand = Exclude<Awaited<SubCommandsDef[string]>, (...args: never) => unknown>;

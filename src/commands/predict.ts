@@ -19,20 +19,21 @@ export default defineCommand({
     json: { type: "boolean", default: false, description: "Print one JSON object" },
   },
   async run({ args }) {
+    // Words without quotes arrive one by one.
+    const prompt = args._.join(" ");
     const format = { generation: SFT_GENERATION, classification: SFT_CLASSIFICATION }[args.format];
     if (format === undefined) throw new UsageError(`--format is "${args.format}"; it must be generation or classification`);
     const model = await openNamedModel(args.model, parsePrecision(args.precision), args.json);
     const adapter = openAdapter(model, args.adapter);
     try {
       const started = performance.now();
-      for await (const result of classify(model, format, [args.prompt], {
+      for await (const result of classify(model, format, [prompt], {
         lora: adapter?.lora ?? null,
         signal: interruptSignal(),
       })) {
         const milliseconds = performance.now() - started;
         const { verdict, harmfulProbability, newTokens, text } = result;
-        if (args.json)
-          console.log(JSON.stringify({ prompt: args.prompt, ...verdict, harmfulProbability, text, newTokens, milliseconds }));
+        if (args.json) console.log(JSON.stringify({ prompt, ...verdict, harmfulProbability, text, newTokens, milliseconds }));
         else {
           if (format.statesIntent) console.log(`Intent:      ${verdict.intent ?? "(none stated)"}`);
           console.log(

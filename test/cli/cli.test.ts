@@ -7,7 +7,7 @@ import { defineCommand } from "citty";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checkArguments, resolveCommand } from "../../src/cli/arguments.js";
-import { closest, editDistance } from "../../src/cli/closest.js";
+import { closest, editDistance } from "../../src/closest.js";
 import { commands } from "../../src/commands/index.js";
 
 const bin = fileURLToPath(new URL("../../bin/true-intents.mjs", import.meta.url));

@@ -1,4 +1,5 @@
 /** The models that have a name here, and finding one by it. */
+import { editDistance } from "../../closest.js";
 import type { ModelEntry } from "./entry.js";
 import { paperModels } from "./paper.js";
 import { smallModels } from "./small.js";
@@ -28,17 +29,4 @@ export function similarNames(name: string): string[] {
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map((candidate) => candidate.name);
-}
-
-function editDistance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= b.length; column++) {
-      const swap = above[column - 1] + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(swap, above[column] + 1, current[column - 1] + 1));
-    }
-    above = current;
-  }
-  return above[b.length];
 }
