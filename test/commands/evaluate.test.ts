@@ -1,31 +1,11 @@
 /** The commands evaluate and compare, as a user calls them, on a model of random weights and a file of the user's own. */
-import { execFile } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { adapterHash, type EvaluationSummary } from "../../src/experiments/evaluation.js";
 import { checkpointFolder } from "../model/checkpoints.js";
-
-const program = fileURLToPath(new URL("../../bin/true-intents.mjs", import.meta.url));
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(...args: string[]): Promise<Outcome> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args]);
-    return { code: 0, stdout, stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as Outcome;
-    return { code, stdout, stderr };
-  }
-}
+import { run, type Outcome } from "./program.js";
 
 let folder: string;
 let own: string;

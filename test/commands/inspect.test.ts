@@ -1,27 +1,7 @@
 /** The commands that people and scripts call on any model: on a small checkpoint without a tokenizer. */
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { checkpointFolder, expectedNumbers } from "../model/checkpoints.js";
-
-const program = fileURLToPath(new URL("../../bin/true-intents.mjs", import.meta.url));
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(...args: string[]): Promise<Outcome> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args]);
-    return { code: 0, stdout, stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as Outcome;
-    return { code, stdout, stderr };
-  }
-}
+import { run } from "./program.js";
 
 describe("inspect", () => {
   const folder = checkpointFolder("gemma3");
