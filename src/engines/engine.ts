@@ -17,6 +17,8 @@ export interface CompletionRequest {
   /** Samples wanted; sample i of a seed is the same however many are asked for, where the engine can promise that. */
   readonly samples: number;
   readonly seed: number;
+  /** Samples, of 0 .. samples - 1, that are not wanted: who asks has them already. Default: none. Decides nothing about the others. */
+  readonly skip?: readonly number[];
   /** JSON schema that the answer must meet; engines that cannot hold a model to it say so in {@link Engine.canConstrain}. */
   readonly schema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
 }
@@ -56,8 +58,8 @@ export interface Engine {
   /** Whether `schema` is enforced while the answer is written. */
   readonly canConstrain: boolean;
   /**
-   * Answers every request: exactly one outcome a request and sample, in any order, as they come. What goes wrong with one request is its
-   * outcome; only what makes all further work pointless (a missing key, an aborted signal) is thrown.
+   * Answers every request: exactly one outcome a request and sample (those of `skip` left out), in any order, as they come. What goes
+   * wrong with one request is its outcome; only what makes all further work pointless (a missing key, an aborted signal) is thrown.
    */
   complete(requests: readonly CompletionRequest[], options?: { readonly signal?: AbortSignal }): AsyncGenerator<Outcome>;
   /** Frees what the engine holds. */
