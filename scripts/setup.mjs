@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Sets the project up: npm packages, TensorFlow's native library and our own kernels, the default model, Jupyter.
+ * Sets the project up: npm packages, TensorFlow's native library and our own kernels, two small models, Jupyter.
  *
  * Plain JavaScript without dependencies, because it runs before any is installed. Every step is idempotent, checks what it
  * fetched and replaces files only when they are whole, so it can be interrupted at any point and run again. Only the npm
@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { installBinding } from "./setup/binding.mjs";
 import { jupyter } from "./setup/jupyter.mjs";
 import { withLock } from "./setup/lock.mjs";
-import { defaultModel } from "./setup/model.mjs";
+import { smallModels } from "./setup/model.mjs";
 import { nativeKernels } from "./setup/native.mjs";
 import { npmPackages } from "./setup/packages.mjs";
 import { cacheFolder, projectRoot } from "./setup/paths.mjs";
@@ -37,7 +37,7 @@ const steps = [
   ["TensorFlow library", tensorflowLibrary],
   ["TensorFlow binding", installBinding],
   ["fused kernels", nativeKernels],
-  ["default model", defaultModel],
+  ["models", smallModels],
   ["Jupyter", jupyter],
 ];
 

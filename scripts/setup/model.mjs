@@ -1,18 +1,21 @@
-/** The model that `npm start` fine-tunes, fetched by the project's own downloader (src/model/catalogue). */
+/**
+ * The model that `npm start` fine-tunes, and a smaller one that tests, benchmarks and the README's examples use, fetched by the project's own
+ * downloader (src/model/catalogue).
+ */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "./report.mjs";
 import { run } from "./run.mjs";
 
-const name = "smollm2-135m-instruct";
+const names = ["gemma-3-270m", "smollm2-135m-instruct"];
 
 /**
  * @param {import("./report.mjs").Context} context
  * @returns {Promise<import("./report.mjs").StepResult>}
  */
-export async function defaultModel({ root, cache }) {
-  const folder = join(cache, "models", name);
-  if (!isWhole(folder)) {
+export async function smallModels({ root, cache }) {
+  for (const name of names) {
+    if (isWhole(join(cache, "models", name))) continue;
     const { ok } = await run(process.execPath, [join(root, "bin", "true-intents.mjs"), "model", "get", name], { show: true });
     if (!ok) {
       return missing(
@@ -21,7 +24,7 @@ export async function defaultModel({ root, cache }) {
       );
     }
   }
-  return { state: "ready", detail: name };
+  return { state: "ready", detail: names.join(", ") };
 }
 
 /** Whether the downloader's record is there and every file that it names has its length: a start need not ask more. */

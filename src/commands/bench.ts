@@ -11,7 +11,9 @@ import type { DecoderOps } from "../tensor/ops.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { modelFlags, openNamedModel, parseCount, parsePrecision, trainedAdapter } from "./open.js";
 
-const shared = { ...modelFlags, json: { type: "boolean", default: false, description: "Print one JSON object" } } as const;
+// The model that the Python peers are measured with.
+const model = { ...modelFlags.model, default: "smollm2-135m-instruct" } as const;
+const shared = { ...modelFlags, model, json: { type: "boolean", default: false, description: "Print one JSON object" } } as const;
 
 const sft = defineCommand({
   meta: { name: "sft", description: "LoRA fine-tuning: tokens per second, memory, share of the machine's matmul peak" },

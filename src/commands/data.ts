@@ -3,9 +3,9 @@ import { defineCommand } from "citty";
 import { UsageError } from "../cli/arguments.js";
 import { SETS } from "../data/catalogue.js";
 import { checkSets, type CheckReport } from "../data/check.js";
-import type { ColumnMap } from "../data/columns.js";
 import { locateSet } from "../data/locate.js";
 import { getSet } from "../data/sets.js";
+import { columnArgs, columnFlags } from "./columns.js";
 import { markdownTable, printable } from "../evaluate/table.js";
 import { interruptible } from "./interruptible.js";
 
@@ -74,12 +74,7 @@ const check = defineCommand({
     name: { type: "positional", required: false, description: "Names of data sets, or your own files; without any, all at hand" },
     threshold: { type: "string", description: "Share of words from which two prompts are near-duplicates", default: "0.7" },
     pairs: { type: "boolean", description: "List near-duplicates by id" },
-    "prompt-column": { type: "string", description: "Columns of your own files: the prompt" },
-    "intent-column": { type: "string", description: "… the intent" },
-    "label-column": { type: "string", description: "… the label" },
-    "id-column": { type: "string", description: "… the id" },
-    "harmful-values": { type: "string", description: "Labels that mean harmful, with commas between" },
-    "safe-values": { type: "string", description: "Labels that mean safe, with commas between" },
+    ...columnArgs,
     json,
   },
   run: async ({ args }) => {
@@ -99,32 +94,6 @@ export default defineCommand({
   meta: { name: "data", description: "List, download and check data sets" },
   subCommands: { list, get, check },
 });
-
-interface ColumnFlags {
-  readonly "prompt-column"?: string | undefined;
-  readonly "intent-column"?: string | undefined;
-  readonly "label-column"?: string | undefined;
-  readonly "id-column"?: string | undefined;
-  readonly "harmful-values"?: string | undefined;
-  readonly "safe-values"?: string | undefined;
-}
-
-/** @throws UsageError if only one of the two lists of labels is given. */
-function columnFlags(args: ColumnFlags): Partial<ColumnMap> {
-  const { "prompt-column": prompt, "intent-column": intent, "label-column": label, "id-column": id } = args;
-  const [harmfulValues, safeValues] = [args["harmful-values"], args["safe-values"]].map((values) => values?.split(","));
-  if ((harmfulValues === undefined) !== (safeValues === undefined)) {
-    throw new UsageError("--harmful-values and --safe-values go together: every label must be one or the other");
-  }
-  return {
-    ...(prompt !== undefined && { prompt }),
-    ...(intent !== undefined && { intent }),
-    ...(label !== undefined && { label }),
-    ...(id !== undefined && { id }),
-    ...(harmfulValues !== undefined && { harmfulValues }),
-    ...(safeValues !== undefined && { safeValues }),
-  };
-}
 
 function reportText(report: CheckReport, withPairs: boolean): string {
   const { sets, overlaps, near, threshold } = report;

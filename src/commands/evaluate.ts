@@ -4,12 +4,14 @@ import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../cli/arguments.js";
 import { interruptSignal } from "../cli/interrupt.js";
+import type { OwnColumns } from "../data/own.js";
 import { groupTable, latencyText, meanText, setText } from "../evaluate/report-tables.js";
 import { printable } from "../evaluate/table.js";
 import { adapterHash, predictionFile, runEvaluation, type EvaluationSummary } from "../experiments/evaluation.js";
 import { readJson } from "../experiments/run-folder.js";
 import { loadAtHand, loadNamed, type NamedSet } from "../experiments/sets.js";
 import { MODES, type Mode } from "../experiments/sft-config.js";
+import { columnArgs, columnFlags } from "./columns.js";
 import { DEFAULT_MODEL, modelFlags, parseCount, parsePrecision } from "./open.js";
 
 const RUNS = fileURLToPath(new URL("../../results/runs", import.meta.url));
@@ -32,6 +34,7 @@ export default defineCommand({
       description: `Names (true-intents data list; also NAME-test and the like) or files, by commas (default: ${DEFAULT_SETS.join(",")})`,
       valueHint: "NAME,…",
     },
+    ...columnArgs,
     out: {
       type: "string",
       description: "Folder (default: results/runs/evaluate-…, one a model, adapter and format)",
@@ -48,7 +51,7 @@ export default defineCommand({
     const trained = adapter === null ? {} : trainedAs(adapter);
     const model = args.model ?? trained.model ?? DEFAULT_MODEL;
     const format = args.format === undefined ? (trained.mode ?? "generation") : parseFormat(args.format);
-    const sets = await openSets(args.sets);
+    const sets = await openSets(args.sets, columnFlags(args));
     const out = resolve(args.out ?? join(RUNS, defaultName(model, adapter, format)));
     const request = {
       model,
@@ -106,7 +109,7 @@ function parseFormat(value: string): Mode {
 }
 
 /** The sets that are named must be there; of the default ones, those that are at hand are taken. */
-async function openSets(names: string | undefined): Promise<NamedSet[]> {
+async function openSets(names: string | undefined, columns: OwnColumns): Promise<NamedSet[]> {
   if (names === undefined) {
     const { sets, leftOut } = await loadAtHand(DEFAULT_SETS, 0);
     for (const { set, reason } of leftOut) process.stderr.write(`${set} is left out: ${reason}\n`);
@@ -118,7 +121,7 @@ async function openSets(names: string | undefined): Promise<NamedSet[]> {
     const same = sets.find((set) => predictionFile("", set.name) === predictionFile("", name));
     if (same !== undefined)
       throw new UsageError(`--sets names ${same.name} and ${name}, whose predictions would stand in one file`);
-    sets.push(await loadNamed(name, 0));
+    sets.push(await loadNamed(name, 0, columns));
   }
   return sets;
 }

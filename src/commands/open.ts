@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../cli/arguments.js";
 import { interruptSignal } from "../cli/interrupt.js";
+import { SFT_PRESETS } from "../experiments/presets/sft.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
 import { openOps } from "../tensor/backend.js";
 import type { Precision } from "../tensor/ops.js";
 
-export const DEFAULT_MODEL = "smollm2-135m-instruct";
+/** What `npm start` fine-tunes. */
+export const DEFAULT_MODEL = SFT_PRESETS.small.model;
 /** Where `npm start` leaves its experiment: the small preset of `run sft`. */
 export const START_RUN = fileURLToPath(new URL("../../results/runs/sft-small", import.meta.url));
 const START_ADAPTER = join(START_RUN, "generation", "best", "adapter");

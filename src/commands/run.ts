@@ -10,6 +10,7 @@ import { SFT_PRESETS } from "../experiments/presets/sft.js";
 import { sftConfig, type SftConfig } from "../experiments/sft-config.js";
 import { runSft } from "../experiments/sft.js";
 import { summaryTables } from "../experiments/sft-summary.js";
+import { columnArgs, columnFlags } from "./columns.js";
 
 const RUNS = fileURLToPath(new URL("../../results/runs", import.meta.url));
 
@@ -20,10 +21,13 @@ const sft = defineCommand({
     out: { type: "string", description: "Run folder (default: results/runs/sft-PRESET)", valueHint: "DIR" },
     resume: { type: "boolean", default: false, description: "Only go on with what is there (without it: go on, or begin)" },
     fresh: { type: "boolean", default: false, description: "Remove what is there and begin anew" },
+    ...columnArgs,
     set: { type: "string", description: "A setting, key=value; as often as needed", valueHint: "key=value" },
   },
   async run({ args, rawArgs }) {
-    const config = asUsage(() => sftConfig(presetOf(SFT_PRESETS, args.preset), valuesOf(rawArgs, "set")));
+    const columns = columnFlags(args);
+    const preset = { ...presetOf(SFT_PRESETS, args.preset), ...(Object.keys(columns).length > 0 && { columns }) };
+    const config = asUsage(() => sftConfig(preset, valuesOf(rawArgs, "set")));
     const out = resolve(args.out ?? join(RUNS, `sft-${args.preset}`));
     if (args.resume && args.fresh) throw new UsageError("--resume and --fresh contradict each other");
     if (args.resume && !existsSync(join(out, "config.json"))) throw new UsageError(`--resume: there is no run in ${out}`);

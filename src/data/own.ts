@@ -12,6 +12,9 @@ const usual = {
   theme: ["theme", "type", "category"],
 } as const;
 
+/** What a user may say of the columns of a file. */
+export type OwnColumns = Partial<Pick<ColumnMap, "prompt" | "intent" | "label" | "id" | "harmfulValues" | "safeValues">>;
+
 /** The map of columns for a table: what the user named, the usual names for the rest. */
 export function ownColumns(table: Table, named: Partial<ColumnMap> = {}): ColumnMap {
   const present = new Set(table.rows.flatMap(({ row }) => Object.keys(row)));

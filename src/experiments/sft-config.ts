@@ -1,5 +1,6 @@
 /** What an SFT experiment can be told, each setting with what it may be. */
 import { z } from "zod";
+import type { OwnColumns } from "../data/own.js";
 import { applySettings, checkConfig, type ConfigSchema } from "./config.js";
 
 export const MODES = ["generation", "classification"] as const;
@@ -17,6 +18,8 @@ export interface SftConfig {
   /** The learning rate is chosen by the mean F1 over these. */
   readonly selectionSets: readonly string[];
   readonly testSets: readonly string[];
+  /** Columns of the sets that are the user's own files; absent: found by their usual names. */
+  readonly columns?: OwnColumns;
   /** At most this many rows of each set, the first ones; 0: all. For trials. */
   readonly limit: number;
   /** Peak rates. Several are a sweep, run with the first seed only. */
@@ -54,6 +57,17 @@ const schema = z.strictObject({
   validationSet: text.describe("the name of a data set"),
   selectionSets: list(text).describe("names of data sets, separated by commas"),
   testSets: list(text).describe("names of data sets, separated by commas"),
+  columns: z
+    .strictObject({
+      prompt: text.exactOptional(),
+      intent: text.exactOptional(),
+      label: text.exactOptional(),
+      id: text.exactOptional(),
+      harmfulValues: z.array(z.string()).exactOptional(),
+      safeValues: z.array(z.string()).exactOptional(),
+    })
+    .exactOptional()
+    .describe("given by --prompt-column, --intent-column, --label-column and the like"),
   limit: count(0, 1e9).describe("a whole number of rows; 0 means all"),
   learningRates: list(z.number().positive().max(1)).min(1).describe("numbers above 0 and at most 1, separated by commas"),
   seeds: list(count(0, 2 ** 32 - 1))

@@ -30,10 +30,10 @@ export interface SftOptions {
  */
 export async function runSft(config: SftConfig, out: string, options: SftOptions = {}): Promise<SftSummary> {
   // Data. A set for evaluation that is not at hand is left out, and the summary says so.
-  const train = await loadNamed(config.trainSet, config.limit);
-  const validation = await loadNamed(config.validationSet, config.limit);
-  const selection = await loadAtHand(config.selectionSets, config.limit);
-  const tests = await loadAtHand(config.testSets, config.limit);
+  const train = await loadNamed(config.trainSet, config.limit, config.columns);
+  const validation = await loadNamed(config.validationSet, config.limit, config.columns);
+  const selection = await loadAtHand(config.selectionSets, config.limit, config.columns);
+  const tests = await loadAtHand(config.testSets, config.limit, config.columns);
   const leftOut = [...selection.leftOut, ...tests.leftOut];
   for (const { set, reason } of leftOut) say(`${set} is left out: ${reason}`);
 
