@@ -46,6 +46,37 @@ export function parseGeneration(completion: string): Verdict {
 }
 
 /**
+ * Reads a sample as the paper's preference pipeline does (its `parsing.py`): of several blocks the **last** counts, and the word
+ * `Intent:` may be missing. The first of these that occurs decides:
+ *
+ * 1. to 3. as in {@link parseGeneration}, but the last match, each beginning where the one before it ended;
+ * 4. any text, a semicolon, `Harm:`;
+ * 5. any text, a line break, `Harm:` (the last);
+ * 6. `Intent:` at the very beginning, up to a semicolon, harm unparsed.
+ *
+ * A text with neither `Intent:` nor `Harm:` has no intent here; there it is one as a whole.
+ */
+export function parseLastGeneration(completion: string): Verdict {
+  const text = afterThinking(completion);
+  const marks = asciiLower(text);
+  const harms = harmMarks(text, marks, 0);
+  const verdict = (intent: string, harm: Verdict["harm"]): Verdict => ({ intent: intent.trim() || null, harm });
+  for (const end of [endAtSemicolon, endAtLineBreak, endAtSpace]) {
+    const found = lastMatch(text, marks, harms, end);
+    if (found !== null) {
+      const intent = text.slice(found.start, found.end).trim();
+      return verdict(end === endAtSemicolon ? intent : trimEndDots(intent), harmAfter(text, found.mark));
+    }
+  }
+  const withoutWord = firstMatch(text, 0, harms, endAtSemicolon);
+  if (withoutWord !== null) return verdict(text.slice(0, withoutWord.end), harmAfter(text, withoutWord.mark));
+  const withBreak = lastLineBreak(text, harms);
+  if (withBreak !== null) return verdict(text.slice(0, withBreak.end), harmAfter(text, withBreak.mark));
+  if (!marks.startsWith("intent:")) return { intent: null, harm: "unparsed" };
+  return verdict(text.slice("intent:".length).trimStart().split(";", 1)[0], "unparsed");
+}
+
+/**
  * Reads a bare label: the first word or the first line if it is one; else `harmful` anywhere in the text, else `safe` anywhere;
  * else a word that means either. As in the paper, `safe` is found inside "unsafe" before that word's own meaning is tried: the
  * format trains on exactly `harmful` and `safe`, and its scores must stay comparable.
@@ -115,22 +146,66 @@ const endAtSpace: IntentEnd = (_text, mark, earliest) => {
 /**
  * The first mark with the wanted separator. An intent has at least one character that is not white space; only where no mark
  * allows that, white space alone may stand for it.
+ * @param from the first mark to try
  */
 function firstMatch(
   text: string,
   start: number,
   harms: readonly HarmMark[],
   intentEnd: IntentEnd,
-): { end: number; mark: HarmMark } | null {
+  from = 0,
+): { end: number; mark: HarmMark; place: number } | null {
   let content = start;
   while (content < text.length && isSpace(text[content])) content++;
   for (const earliest of [content + 1, start + 1]) {
-    for (const mark of harms) {
-      const end = intentEnd(text, mark, earliest);
-      if (end !== null) return { end, mark };
+    for (let place = from; place < harms.length; place++) {
+      const end = intentEnd(text, harms[place], earliest);
+      if (end !== null) return { end, mark: harms[place], place };
     }
   }
   return null;
+}
+
+/** The last of the matches of `Intent:` and {@link firstMatch} that follow each other. */
+function lastMatch(
+  text: string,
+  marks: string,
+  harms: readonly HarmMark[],
+  intentEnd: IntentEnd,
+): { start: number; end: number; mark: HarmMark } | null {
+  let last: { start: number; end: number; mark: HarmMark } | null = null;
+  let place = 0;
+  for (let at = marks.indexOf("intent:"); at >= 0;) {
+    const start = at + "intent:".length;
+    const found = firstMatch(text, start, harms, intentEnd, place);
+    // What does not match from here does not match from further on.
+    if (found === null) break;
+    last = { start, ...found };
+    place = found.place + 1;
+    at = marks.indexOf("intent:", endOfWord(text, found.mark));
+  }
+  return last;
+}
+
+/** The last mark after a line break; a `Harm:` that is the word of the one before it is none. */
+function lastLineBreak(text: string, harms: readonly HarmMark[]): { end: number; mark: HarmMark } | null {
+  let last: { end: number; mark: HarmMark } | null = null;
+  let free = 0;
+  for (const mark of harms) {
+    const end = endAtLineBreak(text, mark, free);
+    if (end === null) continue;
+    last = { end, mark };
+    free = endOfWord(text, mark);
+  }
+  return last;
+}
+
+/** Where the word after a mark ends. */
+function endOfWord(text: string, { at }: HarmMark): number {
+  let end = at + "harm:".length;
+  while (isSpace(text[end])) end++;
+  while (end < text.length && !isSpace(text[end])) end++;
+  return end;
 }
 
 function harmAfter(text: string, mark: HarmMark): Verdict["harm"] {
