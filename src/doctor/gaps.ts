@@ -60,7 +60,7 @@ export function findGaps(report: Omit<DoctorReport, "gaps">, problems: SetupProb
   if (models.every((model) => model.path === null)) {
     const [first] = models;
     gaps.push(
-      problems?.get("default model") ?? { what: "no model is on this machine", todo: `npx true-intents model get ${first.name}` },
+      problems?.get("models") ?? { what: "no model is on this machine", todo: `npx true-intents model get ${first.name}` },
     );
   }
   for (const set of data.sets) if (set.todo !== null) gaps.push({ what: `the data of ${set.name} is not here`, todo: set.todo });

@@ -89,7 +89,7 @@ describe("firstDifference", () => {
     expect(firstDifference(small, { ...small })).toBeNull();
     expect(firstDifference(small, { ...small, learningRates: [2e-3] })).toEqual({
       field: "learningRates",
-      words: "learningRates was 0.001 and is 0.002",
+      words: "learningRates was 0.0005 and is 0.002",
     });
     expect(firstDifference({ a: [] }, { a: ["x"] })?.words).toBe("a was empty and is x");
     expect(firstDifference({}, { b: 1 })?.words).toBe("b was not set and is 1");

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeProject, type Project } from "./project.js";
 
-const steps = ["npm packages", "TensorFlow library", "TensorFlow binding", "fused kernels", "default model", "Jupyter"];
+const steps = ["npm packages", "TensorFlow library", "TensorFlow binding", "fused kernels", "models", "Jupyter"];
 const tfjs = "node_modules/@tensorflow/tfjs-node-gpu";
 
 let project: Project;
@@ -147,10 +147,10 @@ describe.runIf(process.platform === "linux")("what is missing is named, with wha
     project.write("model.offline", "");
     const output = await expectMissing("TensorFlow library", /pip could not fetch fake 1\.0; .*Check the network/, [
       ...withLibrary,
-      "default model",
+      "models",
     ]);
     expect(output).toContain("Could not find a version");
-    expect(output).toMatch(/-- default model: .*models given by path work/);
+    expect(output).toMatch(/-- models: .*models given by path work/);
   });
 
   it("no compiler: nothing is downloaded that could not be used", async () => {
