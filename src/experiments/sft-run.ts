@@ -8,10 +8,11 @@ import { writePeft } from "../model/peft.js";
 import { SFT_CLASSIFICATION, SFT_GENERATION, trainingText, type OutputFormat } from "../prompts/sft.js";
 import { createRandom } from "../random.js";
 import { loadCheckpoint, saveCheckpoint, type TrainingPlan } from "../train/checkpoint.js";
-import type { TrainingExample } from "../train/examples.js";
-import { tokeniseRows, TrainingDataError } from "../train/fine-tune.js";
+import { TrainingDataError, type TrainingExample } from "../train/examples.js";
+import { tokeniseRows } from "../train/fine-tune.js";
+import type { TrainingState } from "../train/loop.js";
 import { MANIFEST, manifestProblem, writeManifest } from "../train/manifest.js";
-import { fineTune, type SftState } from "../train/sft.js";
+import { fineTune } from "../train/sft.js";
 import { createTrainer } from "../train/trainer.js";
 import { say, showWork } from "./progress.js";
 import { RunFolderError } from "./run-folder.js";
@@ -103,7 +104,7 @@ export async function trainRun(
   const log = openRunLog(logFile, from?.log ?? null);
   const progress = showWork(options.label, totalSteps, from?.state.trainer.step ?? 0);
   const saving = { milliseconds: 0, last: performance.now() };
-  const save = (state: SftState): void => {
+  const save = (state: TrainingState): void => {
     const started = performance.now();
     saveCheckpoint(checkpoints, plan, state, log.mark());
     saving.last = performance.now();

@@ -1,5 +1,5 @@
 /**
- * Checkpoints of supervised fine-tuning: everything that training goes on from, exactly.
+ * Checkpoints of training of any kind: everything that it goes on from, exactly.
  *
  *     <folder>/step-000042/tensors.safetensors   adapter, both moments and the best epoch's adapter, float32
  *                          state.json            where in the data, which generator state, losses so far, schedule, place in the log
@@ -13,9 +13,9 @@ import { z } from "zod";
 import { syncFolder, writeFileAtomic } from "../model/weights/atomic-file.js";
 import { openSafetensors } from "../model/weights/safetensors.js";
 import { writeSafetensors } from "../model/weights/safetensors-write.js";
+import type { TrainingState } from "./loop.js";
 import { manifestProblem, writeManifest } from "./manifest.js";
 import type { Schedule } from "./schedule.js";
-import type { SftState } from "./sft.js";
 
 /** What training is a part of; a checkpoint of another plan is not gone on with. */
 export interface TrainingPlan {
@@ -36,7 +36,7 @@ export interface LogMark {
 
 export interface Checkpoint {
   readonly name: string;
-  readonly state: SftState;
+  readonly state: TrainingState;
   readonly log: LogMark;
 }
 
@@ -64,7 +64,7 @@ const schema = z.strictObject({
 });
 
 /** Saves a checkpoint, then removes all but the last two. Throws what the file system throws: a state that is not saved is no secret. */
-export function saveCheckpoint(folder: string, plan: TrainingPlan, state: SftState, log: LogMark): void {
+export function saveCheckpoint(folder: string, plan: TrainingPlan, state: TrainingState, log: LogMark): void {
   const { trainer, best, ...rest } = state;
   const name = `step-${String(trainer.step).padStart(6, "0")}${state.position === 0 ? "-epoch" : ""}`;
   const temporary = join(folder, `${name}.tmp`);

@@ -1,11 +1,22 @@
 /** Tokenised training rows, and how they are cut into batches. */
-import { groupByTokens, packSequences, type PackedBatch } from "../model/batch.js";
+import { groupByTokens, packSequences, type PackedBatch, type Sequence } from "../model/batch.js";
+import type { LanguageModel } from "../model/language-model.js";
 import { shuffled, type Random } from "../random.js";
 
 /** One row: the loss is on `completion` only, which ends with the end-of-text id. */
 export interface TrainingExample {
   readonly prompt: Int32Array;
   readonly completion: Int32Array;
+}
+
+/** Rows that nothing can be trained on. */
+export class TrainingDataError extends Error {
+  override readonly name = "TrainingDataError";
+}
+
+/** Ids of what the model learns to write, with its end-of-text id. */
+export function encodeCompletion({ tokenizer, decoder }: LanguageModel, text: string): Int32Array {
+  return Int32Array.from([...tokenizer.encode(text), ...decoder.config.eosIds.slice(0, 1)]);
 }
 
 /**
@@ -34,14 +45,13 @@ export function epochBatches<T>(examples: readonly T[], batchSize: number, rando
 
 /** Packs an optimiser batch into micro-batches of at most `microbatchTokens` tokens. */
 export function microbatches(examples: readonly TrainingExample[], microbatchTokens: number): PackedBatch[] {
-  return groupByTokens(examples, exampleTokens, microbatchTokens).map((group) =>
-    packSequences(
-      group.map(({ prompt, completion }) => {
-        const ids = new Int32Array(prompt.length + completion.length);
-        ids.set(prompt);
-        ids.set(completion, prompt.length);
-        return { ids, scoreFrom: prompt.length };
-      }),
-    ),
-  );
+  return groupByTokens(examples, exampleTokens, microbatchTokens).map((group) => packSequences(group.map(exampleSequence)));
+}
+
+/** Prompt and completion as one sequence, scored on the completion. */
+export function exampleSequence({ prompt, completion }: TrainingExample): Sequence {
+  const ids = new Int32Array(prompt.length + completion.length);
+  ids.set(prompt);
+  ids.set(completion, prompt.length);
+  return { ids, scoreFrom: prompt.length };
 }

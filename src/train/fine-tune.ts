@@ -10,7 +10,7 @@
 import { createLora, type LoraAdapter, type LoraOptions } from "../model/lora.js";
 import { encodeInput, type LanguageModel } from "../model/language-model.js";
 import { createRandom } from "../random.js";
-import { makeExample, type TrainingExample } from "./examples.js";
+import { encodeCompletion, makeExample, TrainingDataError, type TrainingExample } from "./examples.js";
 import { fineTune, type SftOptions } from "./sft.js";
 import { createTrainer, type OptimiserOptions } from "./trainer.js";
 
@@ -35,11 +35,6 @@ export interface FineTuned {
   /** Rows whose prompt was cut, and rows left out because the completion alone fills maxLength. */
   readonly truncated: number;
   readonly dropped: number;
-}
-
-/** Rows that leave nothing to train on. */
-export class TrainingDataError extends Error {
-  override readonly name = "TrainingDataError";
 }
 
 /** Trains a fresh LoRA adapter. Defaults: 3 epochs, 16 rows a step, rate 2e-4, seed 22. The adapter is the caller's to free. */
@@ -80,16 +75,10 @@ export function tokeniseRows(
   rows: readonly TextRow[],
   maxLength: number,
 ): { examples: TrainingExample[]; truncated: number; dropped: number } {
-  const { tokenizer } = model;
-  const end = model.decoder.config.eosIds.slice(0, 1);
   const examples: TrainingExample[] = [];
   let truncated = 0;
   for (const { prompt, completion } of rows) {
-    const made = makeExample(
-      encodeInput(tokenizer, prompt),
-      Int32Array.from([...tokenizer.encode(completion), ...end]),
-      maxLength,
-    );
+    const made = makeExample(encodeInput(model.tokenizer, prompt), encodeCompletion(model, completion), maxLength);
     if (made === null) continue;
     examples.push(made.example);
     if (made.truncated) truncated++;

@@ -1,90 +1,29 @@
 /**
  * Supervised fine-tuning on prompt-completion rows of any kind: mean negative log-likelihood of the completion's tokens over the
  * whole optimiser batch (as transformers and TRL since 2024: one mean a batch, not a mean of micro-batch means).
- *
- * Everything that a step depends on stands in an {@link SftState}, so that training stopped anywhere goes on to the same bytes.
  */
-import { createRandom, randomFromState, type Random } from "../random.js";
-import { epochBatches, exampleTokens, microbatches, type TrainingExample } from "./examples.js";
-import { scheduleFactor, type Schedule } from "./schedule.js";
-import {
-  adapterParameters,
-  meanLoss,
-  restoreTrainer,
-  setParameters,
-  trainerState,
-  trainStep,
-  type Loss,
-  type LoraTrainer,
-  type TrainerState,
-} from "./trainer.js";
+import { exampleTokens, microbatches, type TrainingExample } from "./examples.js";
+import { trainLoop, type LoopOptions, type StepReport } from "./loop.js";
+import { meanLoss, type Loss, type LoraTrainer } from "./trainer.js";
 
-export interface SftOptions {
-  readonly epochs: number;
-  /** Rows an optimiser step. */
-  readonly batchSize: number;
-  /** Peak learning rate. */
-  readonly learningRate: number;
-  /** Default: cosine after 10% of warm-up (paper section 3). */
-  readonly schedule?: Schedule;
-  /** Order of the rows. */
-  readonly seed: number;
+/** In a long completion the loss is mostly about the intent's wording, and may rise while verdicts still get better: see `keep`. */
+export interface SftOptions extends LoopOptions<SftFigures> {
   /** Tokens a forward and backward pass. Default 2,048. */
   readonly microbatchTokens?: number;
   /** Rows to measure the loss on after each epoch. */
   readonly validation?: readonly TrainingExample[];
-  /** Stop after this many epochs without a lower validation loss (transformers' EarlyStoppingCallback). Default 0: never. */
-  readonly patience?: number;
-  /**
-   * Which adapter training ends with: that of the epoch with the lowest validation loss (default, as the paper does), or the last one.
-   * In a long completion the loss is mostly about the intent's wording, and may rise while verdicts still get better.
-   */
-  readonly keep?: "best" | "last";
-  /** Go on from here: the same rows and options as before. */
-  readonly from?: SftState | null;
-  readonly onStep?: (report: SftStep) => void;
-  readonly onEpoch?: (report: SftEpoch) => void;
-  /** Called where training can go on from: after each step, after each epoch's validation, and before it obeys the signal. */
-  readonly onState?: (at: "step" | "epoch" | "stop", state: () => SftState) => void;
-  readonly signal?: AbortSignal;
 }
 
-/** Where training stands, between two steps. */
-export interface SftState {
-  /** Epoch of the next step (from 0), and how many of its batches are done. */
-  readonly epoch: number;
-  readonly position: number;
-  /** State of the generator that the epoch's order was drawn from. */
-  readonly order: ReturnType<Random["state"]>;
-  readonly trainer: TrainerState;
-  /** Of the epochs done. */
-  readonly validationLosses: readonly number[];
-  /** The epoch with the lowest validation loss so far. */
-  readonly best: { readonly epoch: number; readonly loss: number; readonly parameters: Float32Array } | null;
-}
-
-export interface SftStep {
-  readonly step: number;
-  readonly totalSteps: number;
-  readonly epoch: number;
-  readonly loss: number;
-  readonly gradientNorm: number;
-  readonly learningRate: number;
+export interface SftFigures {
   /** Tokens of the step's rows: what is computed, since rows are packed. */
   readonly tokens: number;
   /** What padding the same rows to the longest would have computed, as TRL does by default. */
   readonly tokensIfPadded: number;
   /** Those of `tokens` that are learnt. */
   readonly completionTokens: number;
-  readonly milliseconds: number;
 }
 
-export interface SftEpoch {
-  readonly epoch: number;
-  readonly validationLoss: number;
-  /** The lowest so far. */
-  readonly best: boolean;
-}
+export type SftStep = StepReport & SftFigures;
 
 /** Completion-only cross-entropy over `totalTokens` completion tokens. */
 export function sftLoss(totalTokens: number): Loss {
@@ -100,73 +39,27 @@ export async function fineTune(
   examples: readonly TrainingExample[],
   options: SftOptions,
 ): Promise<number[]> {
-  const {
-    epochs,
-    batchSize,
-    learningRate,
-    seed,
-    microbatchTokens = 2048,
-    validation = [],
-    patience = 0,
-    keep = "best",
-    from,
-  } = options;
-  const schedule = options.schedule ?? { kind: "cosine", warmupRatio: 0.1 };
-  const totalSteps = epochs * Math.ceil(examples.length / batchSize);
+  const { microbatchTokens = 2048, validation = [] } = options;
   const validationBatches = microbatches(validation, microbatchTokens);
-  const orderOf = (epoch: number): SftState["order"] => createRandom(seed, "epoch", epoch).state();
-
-  if (from) restoreTrainer(trainer, from.trainer);
-  let { epoch, position, order } = from ?? { epoch: 0, position: 0, order: orderOf(0) };
-  let best = from?.best ?? null;
-  const validationLosses = [...(from?.validationLosses ?? [])];
-  const state = (): SftState => ({
-    epoch,
-    position,
-    order,
-    trainer: trainerState(trainer),
-    validationLosses: [...validationLosses],
-    best,
-  });
-
-  while (epoch < epochs && !outOfPatience(validationLosses, patience)) {
-    const batches = epochBatches(examples, batchSize, randomFromState(order));
-    while (position < batches.length) {
-      if (options.signal?.aborted) options.onState?.("stop", state);
-      options.signal?.throwIfAborted();
-      const started = performance.now();
-      const rows = batches[position];
-      const counts = countTokens(rows);
-      const rate = learningRate * scheduleFactor(schedule, trainer.step, totalSteps);
-      const result = trainStep(trainer, microbatches(rows, microbatchTokens), sftLoss(counts.completionTokens), rate);
-      position++;
-      const milliseconds = performance.now() - started;
-      options.onStep?.({ ...result, step: trainer.step, totalSteps, epoch, learningRate: rate, ...counts, milliseconds });
-      options.onState?.("step", state);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    if (validation.length > 0) {
-      const loss = meanLoss(trainer.decoder, trainer.adapter, validationBatches);
-      validationLosses.push(loss);
-      const improved = best === null || loss < best.loss;
-      if (improved) best = { epoch, loss, parameters: adapterParameters(trainer) };
-      options.onEpoch?.({ epoch, validationLoss: loss, best: improved });
-    }
-    epoch++;
-    position = 0;
-    order = orderOf(epoch);
-    options.onState?.("epoch", state);
-  }
-  if (best !== null && keep === "best") setParameters(trainer, best.parameters);
-  return validationLosses;
+  return trainLoop(
+    trainer,
+    {
+      rows: examples,
+      prepare: (rows) => {
+        const figures = countTokens(rows);
+        return {
+          batches: microbatches(rows, microbatchTokens),
+          loss: sftLoss(figures.completionTokens),
+          figures: () => figures,
+        };
+      },
+      validate: validation.length > 0 ? () => meanLoss(trainer.decoder, trainer.adapter, validationBatches) : null,
+    },
+    options,
+  );
 }
 
-/** Whether the last `patience` epochs all failed to improve on the best before them; never with patience 0. */
-function outOfPatience(losses: readonly number[], patience: number): boolean {
-  return patience > 0 && losses.length - 1 - losses.indexOf(Math.min(...losses)) >= patience;
-}
-
-function countTokens(rows: readonly TrainingExample[]): Pick<SftStep, "tokens" | "tokensIfPadded" | "completionTokens"> {
+function countTokens(rows: readonly TrainingExample[]): SftFigures {
   const lengths = rows.map(exampleTokens);
   return {
     tokens: lengths.reduce((sum, length) => sum + length, 0),

@@ -21,8 +21,15 @@ export interface OptimiserOptions {
   readonly maxGradNorm?: number;
 }
 
-/** The loss of one micro-batch and its derivative: value = Σ over its part of the loss; weights[i] = d(loss)/d(nll[i]). */
-export type Loss = (batch: PackedBatch, nll: Float32Array) => { readonly value: number; readonly weights: Float32Array };
+/**
+ * The loss of one micro-batch and its derivative: value = its part of the whole batch's loss; weights[i] = d(loss)/d(nll[i]).
+ * @param index of the micro-batch among those of the step
+ */
+export type Loss = (
+  batch: PackedBatch,
+  nll: Float32Array,
+  index: number,
+) => { readonly value: number; readonly weights: Float32Array };
 
 export interface LoraTrainer {
   readonly decoder: Decoder;
@@ -123,10 +130,10 @@ export function trainStep(trainer: LoraTrainer, batches: readonly PackedBatch[],
   const vector = ops.gradientVector(adapter.size);
   try {
     let total = 0;
-    for (const batch of batches) {
+    for (const [index, batch] of batches.entries()) {
       const pass = forward(decoder, batch, lora, { training: true });
       try {
-        const { value, weights } = loss(batch, pass.nll);
+        const { value, weights } = loss(batch, pass.nll, index);
         total += value;
         if (!Number.isFinite(value))
           throw new TrainingError(`the loss is ${value} at step ${trainer.step + 1}; try a lower learning rate`);

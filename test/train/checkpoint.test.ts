@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createRandom } from "../../src/random.js";
 import { loadCheckpoint, saveCheckpoint, type Checkpoint, type TrainingPlan } from "../../src/train/checkpoint.js";
-import type { SftState } from "../../src/train/sft.js";
+import type { TrainingState } from "../../src/train/loop.js";
 
 let folder: string;
 beforeEach(() => {
@@ -34,7 +34,7 @@ const plan: TrainingPlan = {
 };
 
 /** A state as step `step` would leave it; every number is its own. */
-function stateAt(step: number): SftState {
+function stateAt(step: number): TrainingState {
   const random = createRandom(step, "state");
   const values = (): Float32Array => Float32Array.from({ length: SIZE }, () => random.uniform() - 0.5);
   return {

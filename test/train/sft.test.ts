@@ -6,7 +6,8 @@ import { createRandom } from "../../src/random.js";
 import { openOps } from "../../src/tensor/backend.js";
 import { liveTensors } from "../../src/tensor/tensor.js";
 import { makeExample, microbatches, type TrainingExample } from "../../src/train/examples.js";
-import { fineTune, sftLoss, type SftOptions, type SftState, type SftStep } from "../../src/train/sft.js";
+import type { TrainingState } from "../../src/train/loop.js";
+import { fineTune, sftLoss, type SftOptions, type SftStep } from "../../src/train/sft.js";
 import {
   createTrainer,
   meanLoss,
@@ -92,7 +93,7 @@ describe("fineTune", () => {
 
   it("goes on from the state after any step or epoch to the same bytes and reports", async () => {
     const validation = rows(12, 9);
-    const run = async (from: SftState | null, onState?: SftOptions["onState"]) => {
+    const run = async (from: TrainingState | null, onState?: SftOptions["onState"]) => {
       const adapter = createLora(decoder, { r: 4, loraAlpha: 8 }, createRandom(3, "lora"));
       const trainer = createTrainer(decoder, adapter, { beta2: 0.98 });
       const reports: unknown[] = [];
@@ -115,7 +116,7 @@ describe("fineTune", () => {
       adapter.free();
       return { parameters, losses, reports };
     };
-    const states: { state: SftState; reports: number }[] = [];
+    const states: { state: TrainingState; reports: number }[] = [];
     let seen = 0;
     const before = liveTensors();
     const whole = await run(null, (at, state) => {
@@ -136,10 +137,10 @@ describe("fineTune", () => {
   it("stops when the validation loss has not fallen for `patience` epochs, and then for good", async () => {
     // At this rate the loss rises again at some time.
     const options = { epochs: 12, batchSize: 4, learningRate: 0.1, seed: 3, validation: rows(12, 9) };
-    const run = async (patience: number, from?: SftState, keep: "best" | "last" = "best") => {
+    const run = async (patience: number, from?: TrainingState, keep: "best" | "last" = "best") => {
       const adapter = createLora(decoder, { r: 8, loraAlpha: 64 }, createRandom(3, "lora"));
       const trainer = createTrainer(decoder, adapter);
-      const states: SftState[] = [];
+      const states: TrainingState[] = [];
       const losses = await fineTune(trainer, rows(12, 1), {
         ...options,
         patience,
