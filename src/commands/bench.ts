@@ -1,5 +1,6 @@
 import { defineCommand } from "citty";
 import { loadavg } from "node:os";
+import { benchDpo } from "../bench/dpo.js";
 import { benchGenerate } from "../bench/generate.js";
 import { benchPrecision } from "../bench/precision.js";
 import { benchScore } from "../bench/score.js";
@@ -31,6 +32,26 @@ const sft = defineCommand({
         warm: parseCount("warm", args.warm),
         tokens: parseCount("tokens", args.tokens, 1),
         completionTokens: parseCount("completion", args.completion),
+      }),
+    ),
+});
+
+const dpo = defineCommand({
+  meta: { name: "dpo", description: "LoRA training on preference pairs: pairs per second, memory" },
+  args: {
+    ...shared,
+    batch: { type: "string", default: "4", description: "Pairs a step" },
+    steps: { type: "string", default: "8", description: "Timed optimiser steps" },
+    warm: { type: "string", default: "2", description: "Untimed steps before them" },
+    tokens: { type: "string", default: "2048", description: "Tokens a forward and backward pass, at most" },
+  },
+  run: ({ args }) =>
+    measured("dpo", args, (model) =>
+      benchDpo(model, {
+        batch: parseCount("batch", args.batch, 1),
+        steps: parseCount("steps", args.steps, 1),
+        warm: parseCount("warm", args.warm),
+        microbatchTokens: parseCount("tokens", args.tokens, 1),
       }),
     ),
 });
@@ -88,7 +109,7 @@ const precision = defineCommand({
 
 export default defineCommand({
   meta: { name: "bench", description: "Measure speed and memory of the engine" },
-  subCommands: { sft, generate, score, precision },
+  subCommands: { sft, dpo, generate, score, precision },
 });
 
 async function measured(
