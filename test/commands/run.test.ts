@@ -46,6 +46,25 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("run sft", () => {
+  it("trains on a file whose columns the flags name, keeps the names in the config, and refuses a column that is not there", async () => {
+    const [own, to] = [join(folder, "own.csv"), join(folder, "own")];
+    const lines = Array.from({ length: 8 }, (_, i) => `question ${i},to ask ${i},${i % 2 === 0 ? "ok" : "no"}`);
+    writeFileSync(own, `ask,why,verdict\n${lines.join("\n")}\n`);
+    const sets = ["trainSet", "validationSet", "selectionSets", "testSets"].flatMap((key) => ["--set", `${key}=${own}`]);
+    const columns = ["--prompt-column", "ask", "--intent-column=why", "--harmful-values", "no", "--safe-values", "ok"];
+    const few = ["--set", "modes=classification", "--set", "learningRates=1e-3", "--set", "epochs=1"];
+    const args = ["run", "sft", ...small, ...sets, ...few, ...columns, "--out", to];
+
+    const wrong = await cli([...args, "--label-column", "nope"]);
+    expect(wrong.stderr).toMatch(/own\.csv.*field "nope": there is no such column; the file has: ask, why, verdict/);
+    const right = await cli([...args, "--label-column", "verdict"]);
+    expect(right.code, right.stderr).toBe(0);
+    expect(right.stdout).toContain("always harmful");
+    expect(JSON.parse(readFileSync(join(to, "config.json"), "utf8"))).toMatchObject({
+      columns: { prompt: "ask", intent: "why", label: "verdict", harmfulValues: ["no"], safeValues: ["ok"] },
+    });
+  });
+
   it("sweeps both modes, chooses by the selection set, tests the chosen, and leaves the folder of the design", () => {
     expect(first.code, first.stderr).toBe(0);
     expect(first.stdout).toMatch(/sample-test\n\n\| +\| +n \|/);
