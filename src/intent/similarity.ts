@@ -36,7 +36,7 @@ export async function intentCosine(
   const embeddings = await encoder.encode(texts, signal === undefined ? {} : { signal });
   const byText = new Map(texts.map((text, i) => [text, embeddings[i]]));
   const cosines: (number | null)[] = gold.map(() => null);
-  for (const { i, intent, stated } of both) cosines[i] = dot(byText.get(intent)!, byText.get(stated)!);
+  for (const { i, intent, stated } of both) cosines[i] = cosineOfUnits(byText.get(intent)!, byText.get(stated)!);
   return {
     cosines,
     mean: both.length === 0 ? null : both.reduce((sum, { i }) => sum + cosines[i]!, 0) / both.length,
@@ -45,8 +45,8 @@ export async function intentCosine(
   };
 }
 
-/** Cosine of unit vectors; rounding may go a little past 1. */
-function dot(a: Float32Array, b: Float32Array): number {
+/** Cosine of unit vectors, within [-1, 1] where rounding goes a little past. */
+export function cosineOfUnits(a: Float32Array, b: Float32Array): number {
   return Math.max(
     -1,
     Math.min(

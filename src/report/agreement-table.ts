@@ -1,20 +1,12 @@
 /** Agreement of annotators: AIMS' prompts with several annotations, and the second annotation of our set, beside the paper's figures. */
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { DataFormatError } from "../data/errors.js";
-import { readJsonl } from "../data/jsonl.js";
 import { harmOfLevel, LEVELS } from "../data/prompt.js";
-import { loadSample, type SamplePrompt } from "../data/sample.js";
 import type { LoadedSet } from "../data/sets.js";
 import { promptKey } from "../data/split.js";
-import { agreement, pairsBetween, pairsWithin, type Agreement, type AnnotationPair } from "../intent/agreement.js";
+import { agreement, pairsWithin, type Agreement } from "../intent/agreement.js";
+import { secondPairs } from "../intent/human-pairs.js";
 import { ModelError } from "../model/catalogue/errors.js";
 import { loadSentenceEncoder, type SentenceEncoder } from "../model/sentence-encoder.js";
 import { loadPublished } from "./published.js";
-
-const SECOND = fileURLToPath(new URL("../../data/sample/second-annotation.jsonl", import.meta.url));
-const schema = z.looseObject({ id: z.string().min(1), intent: z.string().min(1), level: z.enum(LEVELS) });
 
 export interface AgreementRow {
   readonly pair: string;
@@ -37,16 +29,14 @@ export async function agreementTable(sets: readonly LoadedSet[], encoder: Senten
     const annotations = aims.rows.map(({ prompt, harm, intent }) => ({ prompt: promptKey(prompt), label: harm, intent }));
     rows.push(rowOf("AIMS, people", await agreement(pairsWithin(annotations), encoder), "the copy at hand"));
   }
-  if (existsSync(SECOND)) {
-    const pairs = secondPairs();
-    const harm = (level: string): string => harmOfLevel(LEVELS.find((known) => known === level)!);
-    const byHarm = pairs.map(({ first, second }) => ({
-      first: { ...first, label: harm(first.label) },
-      second: { ...second, label: harm(second.label) },
-    }));
-    rows.push(rowOf("our set, harm", await agreement(byHarm, encoder), "data/sample"));
-    rows.push(rowOf("our set, four levels", await agreement(pairs, null), "data/sample"));
-  }
+  const pairs = secondPairs();
+  const harm = (level: string): string => harmOfLevel(LEVELS.find((known) => known === level)!);
+  const byHarm = pairs.map(({ first, second }) => ({
+    first: { ...first, label: harm(first.label) },
+    second: { ...second, label: harm(second.label) },
+  }));
+  rows.push(rowOf("our set, harm", await agreement(byHarm, encoder), "data/sample"));
+  rows.push(rowOf("our set, four levels", await agreement(pairs, null), "data/sample"));
   const published = loadPublished("agreement").rows.map(
     ({ first, second, count, prompts, kappa, rawAgreement, meanIntentCosine }) => ({
       pair: `AIMS, ${first} - ${second}`,
@@ -59,22 +49,6 @@ export async function agreementTable(sets: readonly LoadedSet[], encoder: Senten
     }),
   );
   return [...rows, ...published];
-}
-
-/**
- * The first and the second annotation of each row that was annotated twice, with the level as label.
- * @throws DataFormatError for a row that is not in the set or not of the fields id, intent, level.
- */
-export function secondPairs(file = SECOND, sample: readonly SamplePrompt[] = loadSample()): AnnotationPair[] {
-  const byId = new Map(sample.map((row) => [row.id, row]));
-  const second = readJsonl(file, schema).map(({ line, row }) => {
-    if (!byId.has(row.id)) throw new DataFormatError(file, line, "id", `"${row.id}" is not in the sample set`);
-    return { prompt: row.id, label: row.level, intent: row.intent };
-  });
-  return pairsBetween(
-    sample.map(({ id, level, intent }) => ({ prompt: id, label: level, intent })),
-    second,
-  );
 }
 
 /** The encoder that intents are compared with, if it is on this machine: it is not downloaded here. Free it after use. */

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LabelledPrompt } from "../../src/data/prompt.js";
 import { loadSample } from "../../src/data/sample.js";
-import { agreementTable, secondPairs } from "../../src/report/agreement-table.js";
+import { secondPairs } from "../../src/intent/human-pairs.js";
+import { agreementTable } from "../../src/report/agreement-table.js";
 import {
   contrastTable,
   countTable,
