@@ -49,11 +49,15 @@ function finalError(error: PassingError, tries: number): DownloadError {
   });
 }
 
+/** The form that servers must send (RFC 9110, 5.6.7). */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
 /** Milliseconds that a `Retry-After` header (seconds, or a date) asks for; null if absent or not understood. */
 export function retryAfter(headers: Headers, now: number = Date.now()): number | null {
   const value = headers.get("retry-after");
   if (value === null) return null;
   if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
-  const date = Date.parse(value);
+  // Date.parse makes a date of nearly anything that holds a number.
+  const date = HTTP_DATE.test(value.trim()) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - now);
 }

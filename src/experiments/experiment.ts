@@ -2,13 +2,13 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { lockFolder } from "../folder-lock.js";
 import type { LanguageModel } from "../model/language-model.js";
 import type { Precision } from "../tensor/ops.js";
 import { describeEnvironment } from "./environment.js";
 import { openExperimentModel } from "./model.js";
 import { say } from "./progress.js";
 import { claimFolder, clearFolder, readJson, RunFolderError, writeJson } from "./run-folder.js";
-import { lockFolder } from "./run-lock.js";
 import { hashRows, type NamedSet } from "./sets.js";
 
 export interface Experiment<Config> {

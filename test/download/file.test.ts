@@ -301,7 +301,8 @@ describe("a server that gives something else", () => {
   test("Retry-After as a date, and nonsense", () => {
     const now = Date.parse("2026-01-01T00:00:00Z");
     expect(retryAfter(new Headers({ "retry-after": "Thu, 01 Jan 2026 00:00:30 GMT" }), now)).toBe(30_000);
-    expect(retryAfter(new Headers({ "retry-after": "soon" }), now)).toBeNull();
+    for (const bad of ["soon", "-5", "1.5", "in 2100", "Thu, 99 Foo 2026 00:00:30 GMT"])
+      expect(retryAfter(new Headers({ "retry-after": bad }), now)).toBeNull();
     expect(retryAfter(new Headers(), now)).toBeNull();
   });
 });

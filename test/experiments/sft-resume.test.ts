@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { FolderLockedError } from "../../src/experiments/run-lock.js";
+import { FolderLockedError } from "../../src/folder-lock.js";
 import { runSft } from "../../src/experiments/sft.js";
 import { createRandom } from "../../src/random.js";
 import { contents, TINY } from "./sft-folders.js";

@@ -10,7 +10,6 @@ import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { RunFolderError } from "./run-folder.js";
 
 /** Another process works in the folder. */
 export class FolderLockedError extends Error {
@@ -20,8 +19,13 @@ export class FolderLockedError extends Error {
     readonly pid: number,
     since: string,
   ) {
-    super(`${folder} is in use by process ${pid} (since ${since}); wait for it, stop it, or use another --out`);
+    super(`${folder} is in use by process ${pid} (since ${since}); wait for it, stop it, or use another folder`);
   }
+}
+
+/** Something that is no lock stands where the lock should. */
+export class FolderLockError extends Error {
+  override readonly name = "FolderLockError";
 }
 
 const schema = z.strictObject({
@@ -35,7 +39,7 @@ type Holder = z.infer<typeof schema>;
 /**
  * Takes the folder for this process; makes it where there is none.
  * @returns a function that gives it back
- * @throws FolderLockedError naming the process that has it
+ * @throws FolderLockedError naming the process that has it; FolderLockError
  */
 export function lockFolder(folder: string): () => void {
   mkdirSync(folder, { recursive: true });
@@ -85,7 +89,7 @@ function linkText(file: string): string | null {
     return readlinkSync(file);
   } catch (error) {
     if (hasCode(error, "ENOENT")) return null;
-    if (hasCode(error, "EINVAL")) throw new RunFolderError(file, "is in the way: remove it, or use another --out");
+    if (hasCode(error, "EINVAL")) throw new FolderLockError(`${file}: is in the way: remove it, or use another folder`);
     throw error;
   }
 }

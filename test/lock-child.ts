@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { FolderLockedError, lockFolder } from "../../src/experiments/run-lock.js";
+import { FolderLockedError, lockFolder } from "../src/folder-lock.js";
 
 const [folder, times] = [process.argv[2], Number(process.argv[3])];
 const mark = join(folder, "held");

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FolderLockedError, lockFolder } from "../../src/experiments/run-lock.js";
+import { FolderLockedError, lockFolder } from "../src/folder-lock.js";
 
 let folder: string;
 beforeEach(() => {
