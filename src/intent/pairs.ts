@@ -20,8 +20,8 @@ export interface PreferencePair {
   readonly level?: Level;
   /** The model's own. */
   readonly sampledIntent: string;
-  /** The label the model gives the sampled intent alone, greedily; null: unparsed. */
-  readonly relabelledHarm: Harm | null;
+  /** The label the model gives the sampled intent alone, greedily. (Without one there is no pair.) */
+  readonly relabelledHarm: Harm;
   /** Null where no judge was asked (a label error needs none). */
   readonly judgeVerdict: JudgeVerdict | null;
   readonly reason: PairReason;
