@@ -1,23 +1,15 @@
 /** One training run of the SFT experiment: one mode, one learning rate, one seed, one folder. */
-import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { LabelledPrompt } from "../data/prompt.js";
-import { createLora, loraToPeft } from "../model/lora.js";
+import { createLora } from "../model/lora.js";
 import type { LanguageModel } from "../model/language-model.js";
-import { writePeft } from "../model/peft.js";
 import { SFT_CLASSIFICATION, SFT_GENERATION, trainingText, type OutputFormat } from "../prompts/sft.js";
 import { createRandom } from "../random.js";
-import { loadCheckpoint, saveCheckpoint, type TrainingPlan } from "../train/checkpoint.js";
 import { TrainingDataError, type TrainingExample } from "../train/examples.js";
 import { tokeniseRows } from "../train/fine-tune.js";
-import type { TrainingState } from "../train/loop.js";
-import { MANIFEST, manifestProblem, writeManifest } from "../train/manifest.js";
-import { fineTune } from "../train/sft.js";
-import { createTrainer } from "../train/trainer.js";
-import { say, showWork } from "./progress.js";
-import { RunFolderError } from "./run-folder.js";
-import { logHolds, openRunLog } from "./run-log.js";
+import { fineTune, type SftFigures } from "../train/sft.js";
 import type { Mode, SftConfig } from "./sft-config.js";
+import { trainAdapter } from "./training.js";
 
 export const FORMATS: Readonly<Record<Mode, OutputFormat>> = { generation: SFT_GENERATION, classification: SFT_CLASSIFICATION };
 
@@ -61,21 +53,6 @@ export function tokenise(
   return result;
 }
 
-const TRAINED_FILES = ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "log.jsonl"];
-
-/**
- * Whether the run's adapter is there; then checkpoints that a kill left behind are removed.
- * @throws RunFolderError if the adapter, or its log, is no longer what was trained
- */
-export function isTrained(folder: string): boolean {
-  if (!existsSync(join(folder, MANIFEST))) return false;
-  const problem = manifestProblem(folder, TRAINED_FILES);
-  if (problem !== null)
-    throw new RunFolderError(folder, `${problem}; remove this folder to train it again, or --fresh to begin all anew`);
-  rmSync(join(folder, "checkpoints"), { recursive: true, force: true });
-  return true;
-}
-
 /** Trains the run's adapter, from its newest whole checkpoint if there is one. */
 export async function trainRun(
   model: LanguageModel,
@@ -87,67 +64,23 @@ export async function trainRun(
 ): Promise<void> {
   const { epochs, batchSize, beta2, weightDecay, r, loraAlpha, patience, keep, warmupRatio, checkpointSeconds } = config;
   const { learningRate, seed } = run;
-  const [checkpoints, logFile] = [join(folder, "checkpoints"), join(folder, "log.jsonl")];
   const adapter = createLora(model.decoder, { r, loraAlpha }, createRandom(seed, "lora"));
-  const trainer = createTrainer(model.decoder, adapter, { beta2, weightDecay });
-  const schedule = { kind: "cosine", warmupRatio } as const;
-  const totalSteps = epochs * Math.ceil(rows.train.length / batchSize);
-  const plan: TrainingPlan = { totalSteps, learningRate, schedule, seed, adapterSize: adapter.size };
-
-  const from = loadCheckpoint(
-    checkpoints,
-    plan,
-    (mark) => logHolds(logFile, mark),
-    (name, problem) => say(`${options.label}: the checkpoint ${name} is not used: ${problem}`),
-  );
-  if (from !== null) say(`${options.label}: going on from ${from.name}`);
-  const log = openRunLog(logFile, from?.log ?? null);
-  const progress = showWork(options.label, totalSteps, from?.state.trainer.step ?? 0);
-  const saving = { milliseconds: 0, last: performance.now() };
-  const save = (state: TrainingState): void => {
-    const started = performance.now();
-    saveCheckpoint(checkpoints, plan, state, log.mark());
-    saving.last = performance.now();
-    saving.milliseconds += saving.last - started;
+  const training = {
+    ...options,
+    rows: rows.train.length,
+    learningRate,
+    seed,
+    epochs,
+    batchSize,
+    beta2,
+    weightDecay,
+    warmupRatio,
   };
-  let epochNote = "";
-  try {
-    await fineTune(trainer, rows.train, {
-      epochs,
-      batchSize,
-      learningRate,
-      schedule,
-      seed,
-      patience,
-      keep,
-      validation: rows.validation,
-      from: from?.state ?? null,
-      ...(options.signal && { signal: options.signal }),
-      onStep: ({ milliseconds, ...report }) => {
-        const tokensPerSecond = (report.tokens / milliseconds) * 1000;
-        const residentMiB = Math.round(process.memoryUsage.rss() / 2 ** 20);
-        // What another run of the same would not repeat stands apart.
-        log.append({ kind: "step", ...report, timing: { milliseconds, tokensPerSecond, residentMiB } });
-        const speed = `${tokensPerSecond.toFixed(0)} tokens/s, ${residentMiB} MiB`;
-        progress.update(report.step, `loss ${report.loss.toFixed(3)}, ${speed}${epochNote}`);
-      },
-      onEpoch: (report) => {
-        log.append({ kind: "epoch", ...report });
-        epochNote = `, validation loss ${report.validationLoss.toFixed(3)}`;
-      },
-      onState: (at, state) => {
-        if (at !== "step" || performance.now() - saving.last >= checkpointSeconds * 1000) save(state());
-      },
-    });
-    writePeft(join(folder, "adapter"), loraToPeft(model.decoder, adapter, model.name));
-    log.mark();
-    writeManifest(folder, TRAINED_FILES);
-    rmSync(checkpoints, { recursive: true, force: true });
-    say(`${options.label}: trained; checkpoints took ${(saving.milliseconds / 1000).toFixed(2)} s${epochNote}`);
-  } finally {
-    progress.stop();
-    log.close();
-    trainer.free();
-    adapter.free();
-  }
+  await trainAdapter<SftFigures>(
+    model,
+    adapter,
+    folder,
+    { ...training, patience, keep, checkpointSeconds, measure: "validation loss" },
+    (trainer, loop) => fineTune(trainer, rows.train, { ...loop, validation: rows.validation }),
+  );
 }

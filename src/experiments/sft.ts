@@ -13,8 +13,9 @@ import { claimFolder, linkFolder, writeJson } from "./run-folder.js";
 import { loadAtHand, loadNamed, type NamedSet } from "./sets.js";
 import { checkSftConfig, MODES, type Mode, type SftConfig } from "./sft-config.js";
 import { readTrainingLog } from "./sft-log.js";
-import { FORMATS, isTrained, runConfig, runFolder, tokenise, trainRun, type SftRun, type TrainingRows } from "./sft-run.js";
+import { FORMATS, runConfig, runFolder, tokenise, trainRun, type SftRun, type TrainingRows } from "./sft-run.js";
 import { chooseRate, summarise, type SftSummary, type TrainedMode, type TrainedRun } from "./sft-summary.js";
+import { isTrained } from "./training.js";
 
 export interface SftOptions {
   /** Removes what an earlier experiment left in the folder. */
