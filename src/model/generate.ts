@@ -135,9 +135,11 @@ function openSession(decoder: Decoder, prompts: readonly Int32Array[], options: 
   });
   const longest = prompts.reduce((max, prompt) => Math.max(max, prompt.length), 0);
   const tokenBytes = config.layerCount * 2 * config.kvHeadCount * config.headDim * (ops.precision === "bfloat16" ? 2 : 4);
-  const affordable = Math.floor(cacheBytes / (tokenBytes * (longest / samples + maxNewTokens)));
+  // The samples of a prompt end at different times. With room for twice the prompts, others take the rows that are left meanwhile.
+  const slotsAPrompt = samples === 1 ? 1 : 2;
+  const affordable = Math.floor(cacheBytes / (tokenBytes * ((slotsAPrompt * longest) / samples + maxNewTokens)));
   const batchSize = Math.max(samples, Math.min(options.batchSize ?? 32, affordable, prompts.length * samples));
-  const promptSlots = Math.max(1, Math.floor(batchSize / samples));
+  const promptSlots = Math.max(1, Math.min(prompts.length, slotsAPrompt * Math.floor(batchSize / samples)));
   const seen = new Map<string, number>();
   const waiting = prompts.map((prompt, index) => {
     const content = prompt.join(" ");
