@@ -48,8 +48,8 @@ export interface DpoFigures {
 
 export type DpoStep = StepReport & DpoFigures;
 
-/** A fall by less than this (nats an answer) may be rounding. */
-const ROUNDING = 0.01;
+/** A mean fall by less than this (nats an answer) may be bfloat16's rounding. */
+const ROUNDING = 0.1;
 
 /**
  * Trains; resolves with what `validate` gave for each epoch.

@@ -65,7 +65,7 @@ describe("DPO's losses are TRL's", () => {
 
   it.each([
     [0.5, true],
-    [0.005, false],
+    [0.05, false],
     [-0.5, false],
   ])("warns when the chosen answers fell: reference higher by %d", (higher, fell) => {
     const pair = { id: "a", prompt: ids(1, 3), chosen: ids(10, 2), rejected: ids(20, 2), weight: 1 };

@@ -233,7 +233,7 @@ describe("on a small model", () => {
     for (const s of steps) {
       expect(s.rewardMargin).toBeCloseTo(s.rewardChosen - s.rewardRejected, 9);
       expect(s.rewardChosen).toBeCloseTo(0.3 * s.chosenChange, 9);
-      expect(s.chosenFell).toBe(s.chosenChange < -0.01);
+      expect(s.chosenFell).toBe(s.chosenChange < -0.1);
       expect(s.completionTokens).toBe(8 * 7);
       expect(s.milliseconds).toBeGreaterThan(0);
       expect(s.tokensIfPadded).toBeGreaterThan(s.tokens);
