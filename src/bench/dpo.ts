@@ -24,8 +24,8 @@ export interface DpoBenchOptions {
 export async function benchDpo(model: LanguageModel, options: DpoBenchOptions): Promise<Record<string, unknown>> {
   const { decoder } = model;
   const { source, rows } = trainingRows();
-  const all = shuffled(tokenisePairs(model, contrasts(rows), 512).pairs, createRandom(22, "order"));
-  const pairs = all.slice(0, options.batch * (options.warm + options.steps));
+  const texts = shuffled(contrasts(rows), createRandom(22, "order")).slice(0, options.batch * (options.warm + options.steps));
+  const { pairs } = tokenisePairs(model, texts, 512);
   const { microbatchTokens } = options;
   // A new adapter adds nothing yet: the reference is the base model.
   const reference = await timed(() => referenceLogProbs(decoder, null, pairs, { microbatchTokens }));
