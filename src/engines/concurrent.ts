@@ -1,4 +1,5 @@
 /** A bounded number of tasks at a time, results as they come. */
+import { setMaxListeners } from "node:events";
 
 /**
  * Runs `work` on every task, at most `limit` at a time, and yields results in the order in which they come. When the signal aborts, what
@@ -14,6 +15,8 @@ export async function* concurrently<T, R>(
 ): AsyncGenerator<R> {
   type Settled = { readonly self: Promise<Settled>; readonly result: PromiseSettledResult<R> };
   const controller = new AbortController();
+  // Every task listens; that is no leak.
+  setMaxListeners(0, controller.signal);
   const abort = (): void => controller.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
   const running = new Set<Promise<Settled>>();

@@ -40,7 +40,7 @@ export class ServerEngineError extends Error {
  * Failure at once.
  * A refused JSON schema is a Failure too; with `schema: false` none is sent and `canConstrain` is false.
  *
- * The key is read from the environment when completions are asked for, and taken out of whatever the server says.
+ * The key is read from the environment when completions are asked for, and (from 8 characters on) taken out of whatever the server says.
  * @throws ServerEngineError for an address that is none; from `complete`, for a key that is not set or cannot be sent
  */
 export function serverEngine(options: ServerEngineOptions): Engine {
@@ -56,22 +56,17 @@ export function serverEngine(options: ServerEngineOptions): Engine {
     async *complete(requests, { signal } = {}) {
       const key = keyVariable === null ? null : readKey(keyVariable);
       const asks = requests.flatMap((request, index) => wantedSamples(request).map((sample) => ({ request, index, sample })));
-      let hopeless: string | null = null;
+      let hopeless: Failure | null = null;
       const work = async ({ request, index, sample }: (typeof asks)[number], inner: AbortSignal): Promise<Outcome> => {
-        if (hopeless !== null)
-          return { index, sample, result: { kind: "failure", reason: `not asked: ${hopeless}`, retryable: true } };
+        if (hopeless !== null) return { index, sample, result: { ...hopeless, reason: `not asked: ${hopeless.reason}` } };
         try {
           return { index, sample, result: await ask({ ...options, base, key, schema, signal: inner }, request, sample) };
         } catch (error) {
           if (!(error instanceof RequestFault)) throw error;
-          const reason = withoutKey(error.message, key);
-          if (error.kind === "hopeless" || error.kind === "unreachable") hopeless = reason;
-          const failure: Failure = {
-            kind: "failure",
-            reason,
-            retryable: error.kind === "passing" || error.kind === "unreachable",
-          };
-          return { index, sample, result: failure };
+          const retryable = error.kind === "passing" || error.kind === "unreachable";
+          const result: Failure = { kind: "failure", reason: error.message, retryable };
+          if (error.kind === "hopeless" || error.kind === "unreachable") hopeless = result;
+          return { index, sample, result };
         }
       };
       yield* concurrently(asks, concurrency, work, signal);
@@ -109,8 +104,7 @@ async function ask(options: Ask, request: CompletionRequest, sample: number): Pr
   const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
   const send = async (): Promise<Answer> => {
     const reply = await postJson(url, content, { headers, timeoutMs, maxBytes, signal });
-    const answer = readReply(reply, { kind, constrained: schema !== undefined });
-    return { ...answer, text: withoutKey(answer.text, key) };
+    return readReply(reply, { kind, constrained: schema !== undefined, hide: (text) => withoutKey(text, key) });
   };
   return withBackOff(send, backOff, createRandom(seed, "back-off", JSON.stringify(input), sample), signal);
 }
@@ -139,7 +133,7 @@ function readKey(variable: string): string {
   return key;
 }
 
-/** Servers quote what they were sent. */
+/** Servers quote what they were sent. Words like "ollama" or "EMPTY", which stand in where no key is needed, are no secret. */
 function withoutKey(text: string, key: string | null): string {
-  return key === null ? text : text.replaceAll(key, "[key]");
+  return key === null || key.length < 8 ? text : text.replaceAll(key, "[key]");
 }
