@@ -43,7 +43,7 @@ const dpo = defineCommand({
     batch: { type: "string", default: "4", description: "Pairs a step" },
     steps: { type: "string", default: "8", description: "Timed optimiser steps" },
     warm: { type: "string", default: "2", description: "Untimed steps before them" },
-    tokens: { type: "string", default: "2048", description: "Tokens a forward and backward pass, at most" },
+    tokens: { type: "string", default: "1024", description: "Tokens a forward and backward pass, at most" },
   },
   run: ({ args }) =>
     measured("dpo", args, (model) =>

@@ -14,7 +14,7 @@ import type { Loss, LoraTrainer } from "./trainer.js";
 
 export interface DpoOptions extends LoopOptions<DpoFigures> {
   readonly loss: DpoLossOptions;
-  /** Tokens a forward and backward pass. Default 2,048. */
+  /** Tokens a forward and backward pass. Default 1,024: measured as fast as 2,048 (many short answers to score), in less memory. */
   readonly microbatchTokens?: number;
   /** After each epoch, with the adapter as it stands: the number to minimise (say, 1 - F1). Default: none, all epochs count alike. */
   readonly validate?: () => number | Promise<number>;
@@ -62,7 +62,7 @@ export async function fineTuneDpo(
   reference: ReferenceLogProbs,
   options: DpoOptions,
 ): Promise<number[]> {
-  const { loss, microbatchTokens = 2048, validate = null } = options;
+  const { loss, microbatchTokens = 1024, validate = null } = options;
   checkDpoLoss(loss);
   for (const { id } of pairs) referenceOf(reference, id);
   const prepare = (rows: readonly PreferenceExample[]) => dpoBatch(pairMicrobatches(rows, microbatchTokens), reference, loss);
