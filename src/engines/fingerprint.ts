@@ -24,7 +24,8 @@ export function modelHash(path: string): string {
   if (hex === undefined) {
     const hash = createHash("sha256");
     for (const file of files) {
-      hash.update(`${statSync(file).size}\n`);
+      // Where one file ends and the next begins counts; a file alone has the checksum that people know it by.
+      if (files.length > 1) hash.update(`${statSync(file).size}\n`);
       readInto(hash, file);
     }
     hex = hash.digest("hex");

@@ -1,9 +1,8 @@
 /** Completions from this project's own decoder, with any adapter: many samples a prompt, the prompt computed once. */
-import { ChatTemplateError, encodeChat, type ChatMessage } from "../model/chat-template.js";
 import { generateEach, GenerationError } from "../model/generate.js";
-import { encodeInput, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
-import { TokenizerError, type Tokenizer } from "../model/tokenizer/index.js";
-import type { CompletionRequest, Engine, EngineInput, Failure, Outcome } from "./engine.js";
+import type { LanguageModel, LoadedAdapter } from "../model/language-model.js";
+import { encodeRequest, refused } from "./encode.js";
+import type { CompletionRequest, Engine, Outcome } from "./engine.js";
 import { loadedAdapterHash, modelHash } from "./fingerprint.js";
 import { wantedSamples } from "./samples.js";
 
@@ -14,18 +13,20 @@ export interface LocalEngineOptions {
   readonly adapter?: LoadedAdapter | null;
   /** Rows decoded together. Default: that of `generate`. */
   readonly batchSize?: number;
+  /** Called by `close`, once: frees what was opened for this engine alone. Default: model and adapter stay the caller's. */
+  readonly onClose?: () => void;
 }
 
 /**
- * An engine on an open model. Model and adapter stay the caller's: they must outlive the engine, and `close` frees nothing.
+ * An engine on an open model. Model and adapter must outlive it.
  *
  * Requests of equal settings are generated together, whatever their inputs; requests that ask for the very same thing get the same
- * answers. An input that leaves no room for the new tokens loses its end, as in classification: raw text the end of its ids, a
- * conversation the end of its last message, so that the template around it stays whole. A schema is not enforced. What cannot be
- * encoded or generated from is a Failure. The hashes in `identity` are taken when it is first read.
+ * answers. Too long inputs lose their end ({@link encodeRequest}). A schema is not enforced. What cannot be encoded or
+ * generated from is a Failure. The hashes in `identity` are taken when it is first read.
  */
 export function localEngine(model: LanguageModel, options: LocalEngineOptions): Engine {
   const { name, adapter = null, batchSize } = options;
+  let { onClose } = options;
   let identity: Engine["identity"] | undefined;
   return {
     name,
@@ -46,7 +47,7 @@ export function localEngine(model: LanguageModel, options: LocalEngineOptions): 
       const members: Member[] = [];
       for (const [index, request] of requests.entries()) {
         const wanted = wantedSamples(request);
-        const ids = encode(tokenizer, model.decoder.config.maxPositions, request);
+        const ids = encodeRequest(tokenizer, model.decoder.config.maxPositions, request);
         if (!(ids instanceof Int32Array)) for (const sample of wanted) yield { index, sample, result: ids };
         else if (wanted.length > 0) members.push({ index, request, ids, wanted: new Set(wanted) });
       }
@@ -56,7 +57,11 @@ export function localEngine(model: LanguageModel, options: LocalEngineOptions): 
       };
       for (const group of grouped(members, settings)) yield* completeGroup(model, adapter, group, batchSize, signal);
     },
-    close: () => Promise.resolve(),
+    close() {
+      onClose?.();
+      onClose = undefined;
+      return Promise.resolve();
+    },
   };
 }
 
@@ -123,40 +128,4 @@ function grouped<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
     else group.push(item);
   }
   return [...groups.values()];
-}
-
-const refused = (reason: string): Failure => ({ kind: "failure", reason, retryable: false });
-
-function encode(tokenizer: Tokenizer, maxPositions: number, { input, maxNewTokens }: CompletionRequest): Int32Array | Failure {
-  const limit = maxPositions - maxNewTokens;
-  if (!(limit >= 1)) return refused(`${maxNewTokens} new tokens leave no room for an input: the model holds ${maxPositions}`);
-  try {
-    const ids = encodeWithin(tokenizer, input, limit);
-    if (ids === null) return refused(`the conversation does not fit into ${limit} tokens, even with its last message left out`);
-    return ids.length === 0 ? refused("the input is empty") : ids;
-  } catch (error) {
-    if (error instanceof ChatTemplateError || error instanceof TokenizerError) return refused(error.message);
-    throw error;
-  }
-}
-
-function encodeWithin(tokenizer: Tokenizer, input: EngineInput, limit: number): Int32Array | null {
-  if ("text" in input) return encodeInput(tokenizer, input.text).subarray(0, limit);
-  const template = tokenizer.chatTemplate;
-  if (template === null)
-    throw new ChatTemplateError("the model has no chat template; give it raw text, or use an instruct model");
-  const render = (messages: readonly ChatMessage[]): Int32Array =>
-    encodeChat(tokenizer, template, messages, { addGenerationPrompt: true });
-  let ids = render(input.messages);
-  const last = input.messages.at(-1);
-  if (ids.length <= limit || last === undefined) return ids.length <= limit ? ids : null;
-  const content = tokenizer.encode(last.content);
-  for (let keep = content.length; ids.length > limit;) {
-    if (keep === 0) return null;
-    keep = Math.max(0, keep - (ids.length - limit));
-    // A token may end inside a character.
-    const shorter = tokenizer.decode(content.subarray(0, keep)).replace(/\uFFFD+$/, "");
-    ids = render([...input.messages.slice(0, -1), { ...last, content: shorter }]);
-  }
-  return ids;
 }
