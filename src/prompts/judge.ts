@@ -100,7 +100,7 @@ const FORMS = [
   new RegExp(`\\bverdict\\b["'\`*\\s]{0,8}(?:is|:|=)["'\`*\\s:]{0,8}(?<verdict>${WORDS})(?:[ _-]?match)?\\b`, "dgi"),
   new RegExp(`^[^\\p{L}\\p{N}\\n]*(?<verdict>${WORDS})[^\\p{L}\\p{N}\\n]*$`, "dgimu"),
 ];
-const DENIAL = /(?:\b(?:not|nor|neither|never|without|instead of|rather than)|n['’]t)(?:\s+be)?(?:\s+(?:an?|the))?[\s"'`*]*$/i;
+const DENIAL = /(?:\b(?:not|no|nor|neither|never|without|instead of|rather than)|n['’]t)(?:\s+be)?(?:\s+(?:an?|the))?[\s"'`*]*$/i;
 const CHOICE = /^["'`*\s]*(?:[,/|]\s*(?:or|and)?|or|and)["'`*\s]*(?:an?\s+)?["'`*]*$/i;
 
 /** Mentions of a verdict, in order, without the denied ones and without lists to choose from. */
@@ -117,6 +117,7 @@ function statements(text: string): Mention[] {
     a !== undefined &&
     b !== undefined &&
     a.verdict !== b.verdict &&
+    !/^verdict/i.test(text.slice(b.start, b.end)) &&
     b.start - a.end < 40 &&
     CHOICE.test(text.slice(a.end, b.start));
   return apart.filter(
@@ -137,10 +138,12 @@ function echoFinder(text: string, item: IntentToJudge): (mention: Mention) => "n
   if (!said.some((words) => FORMS.some((form) => words.search(form) >= 0))) return () => "none";
   const intent = sampledIntent.toLowerCase();
   const hasLetters = (from: number, to: number): boolean => /[\p{L}\p{N}]/u.test(text.slice(Math.max(0, from), to));
+  const isKnown = (words: string): boolean => words !== "" && said.some((known) => known.includes(words));
   return ({ start, end }) => {
-    const [from, to] = quotation(text, start, end) ?? repetition(text, intent, start, end) ?? [0, 0];
-    const words = plain(text.slice(from, to));
-    if (words === "" || !said.some((known) => known.includes(words))) return "none";
+    const spans = [quotation(text, start, end), repetition(text, intent, start, end)];
+    const span = spans.find((place) => place !== null && isKnown(plain(text.slice(...place))));
+    if (span === undefined || span === null) return "none";
+    const [from, to] = span;
     const lineStart = text.lastIndexOf("\n", from - 1) + 1;
     const lineEnd = text.indexOf("\n", to);
     const alone = !hasLetters(lineStart, from) && !hasLetters(to, lineEnd < 0 ? text.length : lineEnd);
