@@ -7,10 +7,11 @@ import { loadAdapter, type LanguageModel, type LoadedAdapter } from "../model/la
 import { writeFileAtomic } from "../model/weights/atomic-file.js";
 import type { OutputFormat } from "../prompts/sft.js";
 import { showWork } from "./progress.js";
+import { predictionFile } from "./run-folder.js";
 import type { NamedSet } from "./sets.js";
 
 /**
- * Evaluates the adapter in `folder`/adapter; predictions go to `folder`/predictions/<set>.jsonl. The model is opened only if something
+ * Evaluates the adapter in `folder`/adapter, or in another place; predictions go to `folder`/predictions/<set>.jsonl. The model is opened only if something
  * is left to predict.
  * @throws PredictionMismatchError or DataFormatError for a file that is not of the set
  */
@@ -21,18 +22,19 @@ export async function* evaluateInOrder(
   folder: string,
   label: string,
   signal?: AbortSignal,
+  adapterFolder = join(folder, "adapter"),
 ): AsyncGenerator<{ readonly name: string; readonly said: Prediction[] }> {
   let adapter: LoadedAdapter | null = null;
   try {
     for (const { name, rows } of sets) {
-      const file = join(folder, "predictions", `${name}.jsonl`);
-      const finished = readFinished(file, rows);
+      const file = predictionFile(folder, name);
+      const finished = finishedPredictions(file, rows);
       if (finished !== null) {
         yield { name, said: finished };
         continue;
       }
       const opened = await model();
-      adapter ??= loadAdapter(opened, join(folder, "adapter"));
+      adapter ??= loadAdapter(opened, adapterFolder);
       const progress = showWork(`${label}: ${name}`, rows.length);
       try {
         const said = await evaluateSet(opened, format, rows, file, {
@@ -54,7 +56,7 @@ export async function* evaluateInOrder(
 }
 
 /** The predictions of a file that holds every row of the set in its order; null for any other: `evaluateSet` sees to that. */
-function readFinished(file: string, rows: NamedSet["rows"]): Prediction[] | null {
+export function finishedPredictions(file: string, rows: NamedSet["rows"]): Prediction[] | null {
   if (!existsSync(file)) return null;
   let said: Prediction[];
   try {

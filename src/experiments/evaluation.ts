@@ -19,7 +19,7 @@ import type { Precision } from "../tensor/ops.js";
 import { describeEnvironment } from "./environment.js";
 import { openExperimentModel } from "./model.js";
 import { say, showWork } from "./progress.js";
-import { claimFolder, clearFolder, readJson, RunFolderError, writeJson } from "./run-folder.js";
+import { claimFolder, clearFolder, readJson, RunFolderError, writeJson, predictionFile } from "./run-folder.js";
 import { hashRows, type NamedSet } from "./sets.js";
 import type { Mode } from "./sft-config.js";
 import { FORMATS } from "./sft-run.js";
@@ -102,11 +102,6 @@ export async function runEvaluation(
 }
 
 const ENVIRONMENT = "environment.json";
-
-/** Where a set's predictions stand below an evaluation's or a run's folder. A name is the user's, and may be a path. */
-export function predictionFile(folder: string, set: string): string {
-  return join(folder, "predictions", `${set.replace(/[^\w.-]+/g, "_")}.jsonl`);
-}
 
 async function predict(
   model: LanguageModel,

@@ -40,6 +40,11 @@ const ENTRIES = [
   "summary.json",
 ];
 
+/** Where a set's predictions stand below an evaluation's or a run's folder. A name is the user's, and may be a path. */
+export function predictionFile(folder: string, set: string): string {
+  return join(folder, "predictions", `${set.replace(/[^\w.-]+/g, "_")}.jsonl`);
+}
+
 /** Writes JSON whole or not at all. */
 export function writeJson(file: string, value: unknown): void {
   writeFileAtomic(file, (append) => append(Buffer.from(`${JSON.stringify(value, null, 2)}\n`)));

@@ -6,6 +6,7 @@ import type { TrainingFacts } from "./sft-log.js";
 import { runFolder, type SftRun } from "./sft-run.js";
 import type { LeftOut, NamedSet } from "./sets.js";
 import type { Mode, SftConfig } from "./sft-config.js";
+import { meanOf, spread, spreadText, type Spread } from "./spread.js";
 
 /** A run with what it said on each set so far. */
 export interface TrainedRun {
@@ -27,12 +28,6 @@ export interface RunSummary extends SftRun {
   readonly scores: Readonly<Record<string, Scores>>;
   /** Wall time of generating and scoring, seconds, over all its sets. */
   readonly evaluationSeconds: number;
-}
-
-/** Over seeds; the deviation is the sample's (n - 1), null for one seed. A score that is undefined for some seed has no mean. */
-export interface Spread {
-  readonly mean: number | null;
-  readonly deviation: number | null;
 }
 
 export interface ModeSummary {
@@ -141,18 +136,6 @@ function spreads(runs: readonly RunSummary[]): ModeSummary["overSeeds"] {
   );
 }
 
-function spread(values: readonly (number | null)[]): Spread {
-  const mean = meanOf(values);
-  if (mean === null || values.length < 2) return { mean, deviation: null };
-  const squares = values.reduce<number>((sum, value) => sum + (value! - mean) ** 2, 0);
-  return { mean, deviation: Math.sqrt(squares / (values.length - 1)) };
-}
-
-function meanOf(values: readonly (number | null)[]): number | null {
-  if (values.length === 0 || values.includes(null)) return null;
-  return values.reduce<number>((sum, value) => sum + value!, 0) / values.length;
-}
-
 /** The summary as Markdown tables: one a set with every run and the constant answers, then mean ± deviation where there are seeds. */
 export function summaryTables(summary: SftSummary): string {
   const modes = Object.entries(summary.modes);
@@ -171,7 +154,7 @@ export function summaryTables(summary: SftSummary): string {
   const body = modes.flatMap(([mode, { overSeeds }]) =>
     Object.entries(overSeeds).map(([set, { f1, auroc, accuracy }]) => [`${mode}, ${set}`, f1, auroc, accuracy] as const),
   );
-  const lines = body.map(([name, ...values]) => [name, ...values.map(shown)]);
+  const lines = body.map(([name, ...values]) => [name, ...values.map(spreadText)]);
   if (summary.seeds.length > 1)
     parts.push(
       `mean ± deviation over seeds ${summary.seeds.join(", ")}\n\n${markdownTable(["", "F1", "AUROC", "accuracy"], lines)}`,
@@ -179,9 +162,4 @@ export function summaryTables(summary: SftSummary): string {
   for (const { set, reason } of summary.leftOut) parts.push(`${set} was left out: ${reason}`);
   for (const [mode, { learningRate, why }] of modes) parts.push(`${mode}: learning rate ${learningRate}, ${why}`);
   return parts.join("\n\n");
-}
-
-function shown({ mean, deviation }: Spread): string {
-  if (mean === null) return "–";
-  return `${mean.toFixed(3)}${deviation === null ? "" : ` ± ${deviation.toFixed(3)}`}`;
 }

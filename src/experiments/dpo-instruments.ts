@@ -1,0 +1,83 @@
+/** What a DPO experiment measures intents with: a sentence encoder, and the judge. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { cachedEngine } from "../engines/cache.js";
+import { openEngine } from "../engines/open.js";
+import { DataUnavailableError } from "../data/errors.js";
+import { loadSet } from "../data/sets.js";
+import { embeddingJudge } from "../intent/embedding-judge.js";
+import { engineJudge } from "../intent/engine-judge.js";
+import { contrastItems, humanPairsOf, sampleHumanPairs } from "../intent/human-pairs.js";
+import { judgeAgreement, type JudgeAgreement } from "../intent/judge-agreement.js";
+import type { Judge } from "../intent/judge.js";
+import { loadSentenceEncoder, type SentenceEncoder } from "../model/sentence-encoder.js";
+import { say } from "./progress.js";
+import { readJson, writeJson } from "./run-folder.js";
+
+export interface Instruments {
+  readonly encoder: SentenceEncoder;
+  readonly judge: Judge;
+  close(): Promise<void>;
+}
+
+/**
+ * @param spec "embedding", or an engine
+ * @param folder where an engine's answers are kept
+ * @throws what `openEngine` and `loadSentenceEncoder` throw
+ */
+export async function openInstruments(spec: string, folder: string, signal?: AbortSignal): Promise<Instruments> {
+  const encoder = await loadSentenceEncoder("all-minilm-l6-v2", signal === undefined ? {} : { signal });
+  if (spec === "embedding") {
+    const close = (): Promise<void> => {
+      encoder.free();
+      return Promise.resolve();
+    };
+    return { encoder, judge: embeddingJudge(encoder), close };
+  }
+  try {
+    const engine = cachedEngine(await openEngine(spec), folder);
+    const close = async (): Promise<void> => {
+      encoder.free();
+      await engine.close();
+    };
+    return { encoder, judge: engineJudge(engine), close };
+  } catch (error) {
+    encoder.free();
+    throw error;
+  }
+}
+
+/** How far the judge agrees with people, by the set that the pairs are of. */
+export type AgreementBySet = Readonly<Record<string, JudgeAgreement>>;
+
+/**
+ * Asks the judge about human pairs before it is used: those of our set (with contrasts of like words), and those of AIMS where it is at
+ * hand. Kept in `file`.
+ */
+export async function measureJudge(judge: () => Promise<Judge>, file: string, signal?: AbortSignal): Promise<AgreementBySet> {
+  if (existsSync(file)) return readJson(file) as AgreementBySet;
+  const asked = await judge();
+  const options = signal === undefined ? {} : { signal };
+  const found: Record<string, JudgeAgreement> = {
+    sample: await judgeAgreement(asked, sampleHumanPairs(), { contrasts: contrastItems(150, 22), ...options }),
+  };
+  try {
+    const { rows } = await loadSet("aims");
+    found["aims"] = await judgeAgreement(asked, humanPairsOf(rows), options);
+  } catch (error) {
+    if (!(error instanceof DataUnavailableError)) throw error;
+  }
+  writeJson(file, found);
+  for (const [set, { judge: name, same, shuffled, auroc }] of Object.entries(found)) {
+    const accepted = `${same.good + same.decent} of ${same.items} pairs of annotators called good or decent`;
+    const area =
+      auroc === null ? "" : `, AUROC ${auroc.estimate.toFixed(3)} (${auroc.low.toFixed(3)} to ${auroc.high.toFixed(3)})`;
+    say(`judge ${name} on ${set}: ${accepted}, ${shuffled.bad} of ${shuffled.items} shuffled pairs called bad${area}`);
+  }
+  return found;
+}
+
+/** Where the answers of an engine that judges are kept. */
+export function judgeFolder(out: string): string {
+  return join(out, "judge");
+}
