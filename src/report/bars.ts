@@ -6,6 +6,8 @@ export interface BarSeries {
   readonly name: string;
   /** One a category, in their order. */
   readonly values: readonly (number | null)[];
+  /** Default: one of the palette. */
+  readonly color?: string;
 }
 
 export interface BarOptions {
@@ -24,13 +26,13 @@ export function barFigure(categories: readonly string[], series: readonly BarSer
   const { title, axis, stacked = false } = options;
   const rows = categories.length * (stacked ? 1 : Math.max(1, series.length * 0.6));
   return {
-    data: series.map(({ name, values }, i) => ({
+    data: series.map(({ name, values, color }, i) => ({
       type: "bar",
       orientation: "h",
       name,
       x: values,
       y: categories,
-      marker: { color: colorOf(name, i) },
+      marker: { color: color ?? colorOf(name, i) },
     })),
     layout: {
       title: { text: title },

@@ -1,6 +1,6 @@
 /** Loss per step and validation loss per epoch, one panel a mode, one colour a run: rates of a sweep, or seeds. */
 import { PALETTE, type PlotlyFigure } from "./figure.js";
-import type { RunRecord, StepRecord } from "./runs.js";
+import type { RunRecord } from "./runs.js";
 
 /** Between two panels, as a share of the width. */
 const GAP = 0.12;
@@ -67,7 +67,7 @@ function nameOf(run: RunRecord, runs: readonly RunRecord[]): string {
 function tracesOf(run: RunRecord, name: string, panel: number, color: string, inLegend: boolean): object[] {
   const suffix = panel === 0 ? "" : String(panel + 1);
   const common = { type: "scatter", xaxis: `x${suffix}`, yaxis: `y${suffix}`, legendgroup: name, name };
-  const smooth = trailingMean(run.steps, Math.max(1, Math.round(run.steps.length / 20)));
+  const smooth = trailingMean(run.steps.map(({ loss }) => loss));
   const steps = run.steps.map(({ step }) => step);
   return [
     {
@@ -93,12 +93,13 @@ function tracesOf(run: RunRecord, name: string, panel: number, color: string, in
   ];
 }
 
-/** Mean of each step's loss and of those before it, at most `window` in all. */
-function trailingMean(steps: readonly StepRecord[], window: number): number[] {
+/** Mean of each value and of those before it, a twentieth of all at most. */
+export function trailingMean(values: readonly number[]): number[] {
+  const window = Math.max(1, Math.round(values.length / 20));
   let sum = 0;
-  return steps.map(({ loss }, i) => {
-    sum += loss;
-    if (i >= window) sum -= steps[i - window].loss;
+  return values.map((value, i) => {
+    sum += value;
+    if (i >= window) sum -= values[i - window];
     return sum / Math.min(i + 1, window);
   });
 }

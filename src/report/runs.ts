@@ -68,17 +68,25 @@ const RESULTS = fileURLToPath(new URL("../../results", import.meta.url));
  * @throws RunMissingError if there is neither; DataFormatError or RunFolderError if what is there is damaged.
  */
 export function findExperiment(name: string, command: string, results = RESULTS): FoundExperiment {
+  const { folder, origin } = findFolder(name, command, results);
+  return { ...readExperiment(folder), origin };
+}
+
+/** The folder that {@link findExperiment} reads, and where it is in a sentence. @throws RunMissingError */
+export function findFolder(
+  name: string,
+  command: string,
+  results = RESULTS,
+): { readonly folder: string; readonly origin: string } {
   const own = join(results, "runs", name);
   const recorded = join(results, "recorded", name);
   const finished = (folder: string): boolean => existsSync(join(folder, "summary.json"));
-  if (isAbsolute(name)) return { ...readExperiment(name), origin: `These are the numbers of the run in ${name}.` };
-  if (finished(own)) return { ...readExperiment(own), origin: `These are the numbers of your own run, ${shown(own)}.` };
+  if (isAbsolute(name)) return { folder: name, origin: `These are the numbers of the run in ${name}.` };
+  if (finished(own)) return { folder: own, origin: `These are the numbers of your own run, ${shown(own)}.` };
   const make = `To make your own: ${command}`;
   const why = existsSync(own) ? `The run in ${shown(own)} is not finished.` : "There is no run of your own yet.";
-  if (finished(recorded)) {
-    const origin = `${why} These are the numbers of the recorded run, ${shown(recorded)}. ${make}`;
-    return { ...readExperiment(recorded), origin };
-  }
+  if (finished(recorded))
+    return { folder: recorded, origin: `${why} These are the numbers of the recorded run, ${shown(recorded)}. ${make}` };
   throw new RunMissingError(`${why} There is no recorded one in ${shown(recorded)} either. ${make}`);
 }
 

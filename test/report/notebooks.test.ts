@@ -21,7 +21,7 @@ interface Notebook {
 }
 
 it("are all there", () => {
-  expect(names).toEqual(expect.arrayContaining(["00-data.ipynb", "01-sft.ipynb", "05-pareto.ipynb"]));
+  expect(names).toEqual(expect.arrayContaining(["00-data.ipynb", "01-sft.ipynb", "02-dpo.ipynb", "05-pareto.ipynb"]));
 });
 
 describe.each(names)("%s", (name) => {

@@ -1,0 +1,212 @@
+/** Training curves of the preference experiment: one figure a condition, one colour a seed. */
+import { score } from "../evaluate/metrics.js";
+import type { DpoLogStep } from "../experiments/dpo-log.js";
+import type { Condition } from "../experiments/dpo-summary.js";
+import { CONDITION_NAMES, signed } from "./dpo-names.js";
+import { conditionsOf, runsOf, type DpoRecord, type DpoRunRecord } from "./dpo-runs.js";
+import { PALETTE, type PlotlyFigure } from "./figure.js";
+import { trailingMean } from "./learning-curves.js";
+
+interface Line {
+  readonly of: (step: DpoLogStep) => number;
+  readonly dash: "solid" | "dot";
+}
+
+interface Panel {
+  readonly title: string;
+  readonly lines: readonly Line[];
+  /** A level that means something. */
+  readonly mark: number | null;
+  readonly range?: readonly [number, number];
+}
+
+const PANELS: readonly Panel[] = [
+  { title: "loss", lines: [{ of: ({ loss }) => loss, dash: "solid" }], mark: null },
+  {
+    title: "reward: chosen solid, rejected dotted",
+    lines: [
+      { of: ({ rewardChosen }) => rewardChosen, dash: "solid" },
+      { of: ({ rewardRejected }) => rewardRejected, dash: "dot" },
+    ],
+    mark: 0,
+  },
+  { title: "reward margin", lines: [{ of: ({ rewardMargin }) => rewardMargin, dash: "solid" }], mark: 0 },
+  {
+    title: "accuracy (chosen above rejected)",
+    lines: [{ of: ({ rewardAccuracy }) => rewardAccuracy, dash: "solid" }],
+    mark: 0.5,
+    range: [0, 1.04],
+  },
+  {
+    title: "chosen log-prob. less SFT's (nats)",
+    lines: [{ of: ({ chosenChange }) => chosenChange, dash: "solid" }],
+    mark: 0,
+  },
+];
+const [CHANGE, VALIDATION] = [4, 5];
+const [COLUMNS, GAP_X, GAP_Y] = [3, 0.075, 0.2];
+const SIZE = { width: 960, height: 600 };
+
+/** One figure a trained condition; none if none was trained. Lines are means over the last twentieth of the steps. */
+export function dpoCurves(run: DpoRecord): PlotlyFigure[] {
+  return conditionsOf(run).flatMap((condition) => (condition === "sft" ? [] : [conditionCurves(run, condition)]));
+}
+
+function conditionCurves(run: DpoRecord, condition: Condition): PlotlyFigure {
+  const runs = runsOf(run, condition);
+  const titles = [
+    ...PANELS.map(({ title }) => title),
+    `F1 on ${run.settings.selectionSets.length > 1 ? "selection sets" : "validation"}`,
+  ];
+  const axes = titles.flatMap((_, panel) => axesOf(panel));
+  const fell = runs.some(({ log }) => log!.steps.some(({ chosenFell }) => chosenFell));
+  return {
+    data: [
+      ...runs.flatMap((one) => tracesOf(run, one, PALETTE[run.seeds.indexOf(one.seed) % PALETTE.length])),
+      ...(fell ? [warningEntry()] : []),
+    ],
+    layout: {
+      ...SIZE,
+      title: { text: `${CONDITION_NAMES[condition]}: training` },
+      margin: { l: 56, r: 16, t: 84, b: 96 },
+      legend: { orientation: "h", x: 0, y: -0.13, yanchor: "top" },
+      ...Object.fromEntries(axes),
+      annotations: titles.map((text, panel) => ({
+        text,
+        ...{
+          xref: `x${suffix(panel)} domain`,
+          yref: `y${suffix(panel)} domain`,
+          x: 0,
+          y: 1.02,
+          xanchor: "left",
+          yanchor: "bottom",
+        },
+        ...{ showarrow: false, font: { size: 13 } },
+      })),
+      shapes: PANELS.flatMap(({ mark }, panel) =>
+        mark === null
+          ? []
+          : [
+              {
+                ...{
+                  type: "line",
+                  xref: `x${suffix(panel)} domain`,
+                  x0: 0,
+                  x1: 1,
+                  yref: `y${suffix(panel)}`,
+                  y0: mark,
+                  y1: mark,
+                },
+                line: { color: "#888888", width: 1, dash: "dash" },
+              },
+            ],
+      ),
+    },
+  };
+}
+
+const suffix = (panel: number): string => (panel === 0 ? "" : String(panel + 1));
+
+function axesOf(panel: number): [string, object][] {
+  const [column, row] = [panel % COLUMNS, Math.floor(panel / COLUMNS)];
+  const [width, height] = [(1 - GAP_X * (COLUMNS - 1)) / COLUMNS, (1 - GAP_Y) / 2];
+  const [left, bottom] = [column * (width + GAP_X), (1 - row) * (height + GAP_Y)];
+  const range = PANELS.at(panel)?.range;
+  const epochs = panel === VALIDATION;
+  return [
+    [
+      `xaxis${suffix(panel)}`,
+      {
+        domain: [left, left + width],
+        anchor: `y${suffix(panel)}`,
+        title: { text: epochs ? "epoch (0: SFT)" : row === 1 ? "step" : "", standoff: 6 },
+        ...(epochs && { dtick: 1 }),
+      },
+    ],
+    [`yaxis${suffix(panel)}`, { domain: [bottom, bottom + height], anchor: `x${suffix(panel)}`, ...(range && { range }) }],
+  ];
+}
+
+function tracesOf(run: DpoRecord, { seed, log, training }: DpoRunRecord, color: string): object[] {
+  const { steps, validationF1 } = log!;
+  const common = { type: "scatter", legendgroup: `seed ${seed}`, name: `seed ${seed}` };
+  const on = (panel: number): object => ({ xaxis: `x${suffix(panel)}`, yaxis: `y${suffix(panel)}` });
+  const x = steps.map(({ step }) => step);
+  const curves = PANELS.flatMap(({ lines }, panel) =>
+    lines.map(({ of, dash }, i) => ({
+      ...{ ...common, ...on(panel), mode: "lines", x, y: trailingMean(steps.map(of)) },
+      ...{ line: { color, width: 2, dash }, showlegend: panel === 0 && i === 0 },
+    })),
+  );
+  const mean = trailingMean(steps.map(({ chosenChange }) => chosenChange));
+  const fallen = steps.flatMap(({ step, chosenFell }, i) => (chosenFell ? [{ x: step, y: mean[i] }] : []));
+  const warnings = {
+    ...{ ...common, ...on(CHANGE), mode: "markers", showlegend: false, hoverinfo: "skip" },
+    ...{ x: fallen.map((point) => point.x), y: fallen.map((point) => point.y) },
+    marker: WARNING,
+  };
+  const start = startF1(run, seed);
+  const known = validationF1.map((f1, i) => ({ x: i + 1, y: f1 }));
+  const epochs = start === null ? known : [{ x: 0, y: start }, ...known];
+  const kept = training!.keptEpoch === null ? null : training!.keptEpoch + 1;
+  const validation = {
+    ...{ ...common, ...on(VALIDATION), mode: "lines+markers", showlegend: false },
+    ...{ x: epochs.map((point) => point.x), y: epochs.map((point) => point.y), line: { color, width: 2 } },
+    marker: {
+      color,
+      symbol: epochs.map((point) => (point.x === kept ? "diamond" : "circle")),
+      size: epochs.map((point) => (point.x === kept ? 12 : 7)),
+    },
+  };
+  return [...curves, ...(fallen.length === 0 ? [] : [warnings]), validation];
+}
+
+const WARNING = { symbol: "x-thin", size: 7, line: { color: "#000000", width: 1.5 } };
+
+/** The legend's word on the crosses. */
+function warningEntry(): object {
+  const name = "chosen answers less likely than under SFT";
+  return { type: "scatter", mode: "markers", name, x: [null], y: [null], xaxis: "x5", yaxis: "y5", marker: WARNING };
+}
+
+/** Mean F1 of the SFT model over the selection sets, counted as training counts it; null if it did not see them all. */
+function startF1(run: DpoRecord, seed: number): number | null {
+  const sft = runsOf(run, "sft").find((one) => one.seed === seed);
+  const sets = run.settings.selectionSets.filter((set) => !run.leftOut.some((left) => left.set === set));
+  const said = sets.map((set) => sft?.predictions.get(set));
+  if (said.length === 0 || said.includes(undefined)) return null;
+  return said.reduce((sum, rows) => sum + (score(rows!).byRule.wrong.f1 ?? 0), 0) / said.length;
+}
+
+/** One row a trained run: what it ended with, and how fast it was. */
+export function trainingTable({ runs }: DpoRecord): object[] {
+  return runs.flatMap(({ condition, seed, pairs, training }) => {
+    if (training === null) return [];
+    const { steps, keptEpoch, validationF1, rewardMargin, rewardAccuracy, chosenChange, pairsPerSecond, seconds } = training;
+    return [
+      {
+        ...{ condition: CONDITION_NAMES[condition], seed, pairs, steps },
+        "epoch kept": keptEpoch === null ? null : keptEpoch + 1,
+        "validation F1": keptEpoch === null ? "–" : validationF1[keptEpoch].toFixed(3),
+        "reward margin": rewardMargin.toFixed(2),
+        accuracy: rewardAccuracy.toFixed(2),
+        "chosen log-prob. less SFT's": signed(chosenChange),
+        "pairs a second": pairsPerSecond.toFixed(1),
+        seconds: seconds.toFixed(0),
+      },
+    ];
+  });
+}
+
+/** Says where the chosen answers became less likely than before training, or that they nowhere did. */
+export function fallText({ runs }: DpoRecord): string {
+  const trained = runs.flatMap((one) => (one.log === null ? [] : [{ ...one, steps: one.log.steps }]));
+  if (trained.length === 0) return "No condition was trained.";
+  const fallen = trained.flatMap(({ condition, seed, steps }) => {
+    const last = steps.filter(({ epoch }) => epoch === steps.at(-1)!.epoch);
+    const count = last.filter(({ chosenFell }) => chosenFell).length;
+    return count === 0 ? [] : [`${CONDITION_NAMES[condition]}, seed ${seed}: ${count} of ${last.length} steps`];
+  });
+  if (fallen.length === 0) return "In no run's last epoch did the chosen answers fall below what SFT gave them.";
+  return `Warning: in the last epoch the chosen answers were less likely than under SFT.\n${fallen.join("\n")}`;
+}

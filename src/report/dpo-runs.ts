@@ -1,0 +1,218 @@
+/** What a DPO experiment left on disk (src/experiments/dpo.ts), for figures and tables. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { DataFormatError } from "../data/errors.js";
+import { checkRow } from "../data/rows.js";
+import { readPredictions, type Prediction } from "../evaluate/predictions.js";
+import type { IntentReport } from "../evaluate/set-report.js";
+import type { AgreementBySet } from "../experiments/dpo-instruments.js";
+import { dpoTrainingFacts, readDpoLog, type DpoLog, type DpoTrainingFacts } from "../experiments/dpo-log.js";
+import type { Condition, ErrorTypes } from "../experiments/dpo-summary.js";
+import { readJson } from "../experiments/run-folder.js";
+import { SAMPLE_OUTCOMES, type MinedCounts } from "../intent/mined.js";
+import { PAIR_SETS, type PairSetName } from "../intent/pair-sets.js";
+import { readPairs } from "../intent/pairs-file.js";
+import type { PreferencePair } from "../intent/pairs.js";
+import { findFolder, RunMissingError } from "./runs.js";
+
+/** One condition of one seed: the SFT model it starts from, or what DPO made of it. */
+export interface DpoRunRecord {
+  readonly condition: Condition;
+  readonly seed: number;
+  /** Pairs trained on; null for SFT. */
+  readonly pairs: number | null;
+  /** Null for SFT. */
+  readonly log: DpoLog | null;
+  readonly training: DpoTrainingFacts | null;
+  /** By set. */
+  readonly predictions: ReadonlyMap<string, readonly Prediction[]>;
+  /** By set; absent for a set without intents. */
+  readonly intents: Readonly<Record<string, IntentReport>>;
+  readonly errors: Readonly<Record<string, ErrorTypes>>;
+}
+
+export interface DpoMining {
+  readonly seed: number;
+  readonly counts: MinedCounts;
+  readonly skipped: { readonly noGoldIntent: number; readonly unwritableGold: readonly string[] };
+  readonly judge: string | null;
+}
+
+export interface DpoSettings {
+  readonly trainSet: string;
+  readonly selectionSets: readonly string[];
+  readonly samples: number;
+  readonly temperature: number;
+  readonly balance: string;
+  readonly loss: string;
+  readonly beta: number;
+  readonly learningRate: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+}
+
+export interface DpoRecord {
+  readonly folder: string;
+  readonly model: string;
+  readonly seeds: readonly number[];
+  readonly settings: DpoSettings;
+  /** The sets that chose nothing, in the config's order, as far as they were at hand. */
+  readonly testSets: readonly string[];
+  readonly agreement: AgreementBySet;
+  readonly mining: readonly DpoMining[];
+  readonly runs: readonly DpoRunRecord[];
+  readonly leftOut: readonly { readonly set: string; readonly reason: string }[];
+  readonly skipped: readonly { readonly condition: Condition; readonly seed: number; readonly reason: string }[];
+}
+
+/** Where the experiment was found, in a sentence; or, with no experiment, how to make one. */
+export interface FoundDpo {
+  readonly origin: string;
+  readonly run: DpoRecord | null;
+}
+
+/**
+ * The user's own DPO experiment if it is finished, else the recorded one, else none: the paper's numbers can be shown without.
+ * @param name folder below `results/runs` and `results/recorded`, for instance "dpo-small"; or a path to any finished experiment
+ * @param command what makes the folder
+ * @throws DataFormatError or RunFolderError if what is there is damaged.
+ */
+export function findDpo(name: string, command: string, results?: string): FoundDpo {
+  try {
+    const { folder, origin } = findFolder(name, command, results);
+    return { origin, run: readDpo(folder) };
+  } catch (error) {
+    if (!(error instanceof RunMissingError)) throw error;
+    return { origin: `${error.message}\nUntil then this page shows the paper's numbers alone.`, run: null };
+  }
+}
+
+const count = z.number().int().nonnegative();
+const score = z.number().nullable();
+const verdicts = z.looseObject({ items: count, good: count, decent: count, bad: count, none: count });
+const interval = z.looseObject({
+  estimate: z.number(),
+  sides: z.array(z.number()),
+  low: z.number(),
+  high: z.number(),
+  level: z.number(),
+  resamples: count,
+  undefinedResamples: count,
+  seeds: z.array(count),
+});
+const agreementSchema = z.looseObject({
+  judge: z.string(),
+  same: verdicts,
+  shuffled: verdicts,
+  contrasts: verdicts.nullable(),
+  auroc: interval.nullable(),
+  contrastAuroc: interval.nullable(),
+});
+const outcomes = z.looseObject({ rows: count, samples: count, outcomes: z.record(z.enum(SAMPLE_OUTCOMES), count) });
+const named = outcomes.extend({ name: z.string().nullable() });
+const miningSchema = z.looseObject({
+  counts: z.looseObject({ all: outcomes, byTheme: z.array(named), byLevel: z.array(named) }),
+  skipped: z.looseObject({ noGoldIntent: count, unwritableGold: z.array(z.string()) }),
+  judge: z.string().nullable(),
+});
+const condition = z.enum(["sft", ...(Object.keys(PAIR_SETS) as PairSetName[])]);
+const errorTypes = z.looseObject({
+  rightFaithful: count,
+  rightUnfaithful: count,
+  wrongFaithful: count,
+  wrongUnfaithful: count,
+  unparsed: count,
+  unjudged: count,
+});
+const runSchema = z.looseObject({
+  condition,
+  seed: count,
+  folder: z.string().regex(/^runs\/seed-\d+\/[a-z_]+$/),
+  pairs: count.nullable(),
+  intents: z.record(z.string(), z.looseObject({ cosine: score, compared: count, missing: count })),
+  errors: z.record(z.string(), errorTypes),
+});
+const summarySchema = z.looseObject({
+  model: z.string(),
+  seeds: z.array(count),
+  judge: z.record(z.string(), agreementSchema),
+  mining: z.record(z.string().regex(/^\d+$/), miningSchema),
+  runs: z.array(runSchema),
+  leftOut: z.array(z.looseObject({ set: z.string(), reason: z.string() })),
+  skipped: z.array(z.looseObject({ condition, seed: count, reason: z.string() })),
+});
+const configSchema = z.looseObject({
+  trainSet: z.string(),
+  selectionSets: z.array(z.string()),
+  testSets: z.array(z.string()),
+  samples: count,
+  temperature: z.number(),
+  balance: z.string(),
+  loss: z.string(),
+  beta: z.number(),
+  learningRate: z.number(),
+  epochs: count,
+  batchSize: count,
+});
+
+/** Reads a finished experiment. @throws DataFormatError naming file and field; RunFolderError for what is no JSON. */
+export function readDpo(folder: string): DpoRecord {
+  const summaryFile = join(folder, "summary.json");
+  const summary = checkRow(summarySchema, readJson(summaryFile), summaryFile, 0);
+  const configFile = join(folder, "config.json");
+  const { testSets, ...settings } = checkRow(configSchema, readJson(configFile), configFile, 0);
+  const sets = [...new Set([...settings.selectionSets, ...testSets])];
+  const missing = new Set(summary.leftOut.map(({ set }) => set));
+  return {
+    folder,
+    model: summary.model,
+    seeds: summary.seeds,
+    settings,
+    testSets: testSets.filter((set) => !missing.has(set) && !settings.selectionSets.includes(set)),
+    agreement: summary.judge,
+    mining: Object.entries(summary.mining).map(([seed, mined]) => ({ seed: Number(seed), ...mined })),
+    runs: summary.runs.map((run) => readRun(folder, run, sets)),
+    leftOut: summary.leftOut,
+    skipped: summary.skipped,
+  };
+}
+
+function readRun(experiment: string, run: z.infer<typeof runSchema>, sets: readonly string[]): DpoRunRecord {
+  const { condition, seed, pairs, intents, errors } = run;
+  const folder = join(experiment, run.folder);
+  const predictions = new Map<string, readonly Prediction[]>();
+  for (const set of sets) {
+    const file = join(folder, "predictions", `${set}.jsonl`);
+    if (existsSync(file)) predictions.set(set, readPredictions(file));
+  }
+  const log = condition === "sft" ? null : readLog(join(folder, "log.jsonl"));
+  return { condition, seed, pairs, log, training: log && dpoTrainingFacts(log), predictions, intents, errors };
+}
+
+function readLog(file: string): DpoLog {
+  if (!existsSync(file)) throw new DataFormatError(file, 0, null, "is not there; copy the run's folder whole");
+  const log = readDpoLog(file);
+  if (log.steps.length === 0) throw new DataFormatError(file, 0, null, "holds no step");
+  return log;
+}
+
+/** The conditions that some seed was trained on, SFT first. */
+export function conditionsOf({ runs }: DpoRecord): readonly Condition[] {
+  return [...new Set(runs.map((run) => run.condition))].sort((a, b) => Number(b === "sft") - Number(a === "sft"));
+}
+
+export function runsOf({ runs }: DpoRecord, wanted: Condition): readonly DpoRunRecord[] {
+  return runs.filter((run) => run.condition === wanted);
+}
+
+/** Test sets that every run saw. */
+export function setsSeen({ testSets, runs }: DpoRecord): readonly string[] {
+  return testSets.filter((set) => runs.length > 0 && runs.every(({ predictions }) => predictions.has(set)));
+}
+
+/** All pairs mined for a seed, whatever was trained on; null if the folder does not hold them. @throws DataFormatError */
+export function minedPairs({ folder }: DpoRecord, seed: number): readonly PreferencePair[] | null {
+  const file = join(folder, "runs", `seed-${seed}`, "pairs.jsonl");
+  return existsSync(file) ? readPairs(file) : null;
+}
