@@ -50,9 +50,15 @@ export async function openInstruments(spec: string, folder: string, signal?: Abo
 /** How far the judge agrees with people, by the set that the pairs are of. */
 export type AgreementBySet = Readonly<Record<string, JudgeAgreement>>;
 
+/** A judge that cannot be used. */
+export class JudgeError extends Error {
+  override readonly name = "JudgeError";
+}
+
 /**
  * Asks the judge about human pairs before it is used: those of our set (with contrasts of like words), and those of AIMS where it is at
  * hand. Kept in `file`.
+ * @throws JudgeError if it gives no verdict at all: nothing could be mined with it
  */
 export async function measureJudge(judge: () => Promise<Judge>, file: string, signal?: AbortSignal): Promise<AgreementBySet> {
   if (existsSync(file)) return readJson(file) as AgreementBySet;
@@ -67,6 +73,8 @@ export async function measureJudge(judge: () => Promise<Judge>, file: string, si
   } catch (error) {
     if (!(error instanceof DataUnavailableError)) throw error;
   }
+  if (Object.values(found).every(({ same }) => same.none === same.items))
+    throw new JudgeError(`the judge ${asked.name} gave no verdict on any of ${found["sample"].same.items} pairs; is it running?`);
   writeJson(file, found);
   for (const [set, { judge: name, same, shuffled, auroc }] of Object.entries(found)) {
     const accepted = `${same.good + same.decent} of ${same.items} pairs of annotators called good or decent`;

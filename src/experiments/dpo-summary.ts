@@ -135,8 +135,8 @@ export function summariseDpo(
       const start = own.map(({ seed }) => trained.find((run) => run.condition === "sft" && run.seed === seed)!);
       const paired = sets.map(({ name }) => ({
         set: name,
-        first: own.map(({ predictions }) => predictions.get(name)!),
-        second: start.map(({ predictions }) => predictions.get(name)!),
+        first: start.map(({ predictions }) => predictions.get(name)!),
+        second: own.map(({ predictions }) => predictions.get(name)!),
       }));
       return [condition, compareModels(paired)] as const;
     });
@@ -173,7 +173,7 @@ export function dpoTables(summary: DpoSummary): string {
     ]),
   );
   parts.push(`Seeds ${seeds.join(", ")}\n\n${markdownTable(["", "F1", "AUROC", "intent cosine"], scored)}`);
-  for (const [condition, comparison] of Object.entries(againstSft)) parts.push(comparisonText(comparison, condition, "sft"));
+  for (const [condition, comparison] of Object.entries(againstSft)) parts.push(comparisonText(comparison, "sft", condition));
   const sets = [...new Set(runs.flatMap(({ errors }) => Object.keys(errors)))];
   const kinds = ["rightFaithful", "rightUnfaithful", "wrongFaithful", "wrongUnfaithful", "unparsed"] as const;
   for (const set of sets) {
