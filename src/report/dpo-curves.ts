@@ -44,6 +44,8 @@ const PANELS: readonly Panel[] = [
   },
 ];
 const [CHANGE, VALIDATION] = [4, 5];
+/** At most so many crosses a run: more would hide the curve. */
+const CROSSES = 12;
 const [COLUMNS, GAP_X, GAP_Y] = [3, 0.075, 0.2];
 const SIZE = { width: 960, height: 600 };
 
@@ -58,7 +60,8 @@ function conditionCurves(run: DpoRecord, condition: Condition): PlotlyFigure {
     ...PANELS.map(({ title }) => title),
     `F1 on ${run.settings.selectionSets.length > 1 ? "selection sets" : "validation"}`,
   ];
-  const axes = titles.flatMap((_, panel) => axesOf(panel));
+  const steps = Math.max(...runs.map(({ log }) => log!.steps.at(-1)!.step));
+  const axes = titles.flatMap((_, panel) => axesOf(panel, steps));
   const fell = runs.some(({ log }) => log!.steps.some(({ chosenFell }) => chosenFell));
   return {
     data: [
@@ -69,19 +72,13 @@ function conditionCurves(run: DpoRecord, condition: Condition): PlotlyFigure {
       ...SIZE,
       title: { text: `${CONDITION_NAMES[condition]}: training` },
       margin: { l: 56, r: 16, t: 84, b: 96 },
-      legend: { orientation: "h", x: 0, y: -0.13, yanchor: "top" },
+      legend: { orientation: "h", x: 0, y: -0.15, yanchor: "top" },
       ...Object.fromEntries(axes),
       annotations: titles.map((text, panel) => ({
         text,
-        ...{
-          xref: `x${suffix(panel)} domain`,
-          yref: `y${suffix(panel)} domain`,
-          x: 0,
-          y: 1.02,
-          xanchor: "left",
-          yanchor: "bottom",
-        },
-        ...{ showarrow: false, font: { size: 13 } },
+        // Aligned to the left it stands where it should also without a browser, which cannot tell its width.
+        ...{ xref: `x${suffix(panel)} domain`, yref: `y${suffix(panel)} domain`, x: 0, y: 1.02, xanchor: "left", align: "left" },
+        ...{ yanchor: "bottom", showarrow: false, font: { size: 13 } },
       })),
       shapes: PANELS.flatMap(({ mark }, panel) =>
         mark === null
@@ -107,7 +104,7 @@ function conditionCurves(run: DpoRecord, condition: Condition): PlotlyFigure {
 
 const suffix = (panel: number): string => (panel === 0 ? "" : String(panel + 1));
 
-function axesOf(panel: number): [string, object][] {
+function axesOf(panel: number, steps: number): [string, object][] {
   const [column, row] = [panel % COLUMNS, Math.floor(panel / COLUMNS)];
   const [width, height] = [(1 - GAP_X * (COLUMNS - 1)) / COLUMNS, (1 - GAP_Y) / 2];
   const [left, bottom] = [column * (width + GAP_X), (1 - row) * (height + GAP_Y)];
@@ -119,8 +116,8 @@ function axesOf(panel: number): [string, object][] {
       {
         domain: [left, left + width],
         anchor: `y${suffix(panel)}`,
-        title: { text: epochs ? "epoch (0: SFT)" : row === 1 ? "step" : "", standoff: 6 },
-        ...(epochs && { dtick: 1 }),
+        title: { text: epochs ? "epoch (0: SFT)" : row === 1 ? "step" : "" },
+        ...(epochs ? { dtick: 1 } : { range: [0, steps] }),
       },
     ],
     [`yaxis${suffix(panel)}`, { domain: [bottom, bottom + height], anchor: `x${suffix(panel)}`, ...(range && { range }) }],
@@ -139,7 +136,10 @@ function tracesOf(run: DpoRecord, { seed, log, training }: DpoRunRecord, color: 
     })),
   );
   const mean = trailingMean(steps.map(({ chosenChange }) => chosenChange));
-  const fallen = steps.flatMap(({ step, chosenFell }, i) => (chosenFell ? [{ x: step, y: mean[i] }] : []));
+  const every = Math.ceil(steps.length / CROSSES);
+  const fallen = steps
+    .flatMap(({ step, chosenFell }, i) => (chosenFell ? [{ x: step, y: mean[i] }] : []))
+    .filter((_, i, all) => (all.length - 1 - i) % every === 0);
   const warnings = {
     ...{ ...common, ...on(CHANGE), mode: "markers", showlegend: false, hoverinfo: "skip" },
     ...{ x: fallen.map((point) => point.x), y: fallen.map((point) => point.y) },
@@ -153,7 +153,7 @@ function tracesOf(run: DpoRecord, { seed, log, training }: DpoRunRecord, color: 
     ...{ ...common, ...on(VALIDATION), mode: "lines+markers", showlegend: false },
     ...{ x: epochs.map((point) => point.x), y: epochs.map((point) => point.y), line: { color, width: 2 } },
     marker: {
-      color,
+      ...{ color, opacity: 1 },
       symbol: epochs.map((point) => (point.x === kept ? "diamond" : "circle")),
       size: epochs.map((point) => (point.x === kept ? 12 : 7)),
     },

@@ -112,7 +112,7 @@ export function pairTable(run: DpoRecord, reason: PairReason, filter: PairFilter
   const name = REASONS.find((known) => known.reason === reason)!.name;
   const found = all.filter((pair) => pair.reason === reason && (theme === undefined || pair.theme === theme));
   const prompts = [...new Map(found.map((pair) => [pair.rowId, pair])).values()];
-  const shown = spread(prompts, limit);
+  const shown = evenly(prompts, limit);
   const of = `${found.length} pairs of ${prompts.length} prompts${theme === undefined ? "" : `, theme ${theme}`}, seed ${seed}`;
   if (shown.length === 0) return showText(`${name}: ${of}`);
   const copied = mayCopy(run.settings.trainSet);
@@ -138,7 +138,7 @@ function why({ reason, relabelledHarm, goldHarm, judgeVerdict }: PreferencePair)
 }
 
 /** Every n-th, at most `limit`. */
-function spread<T>(items: readonly T[], limit: number): T[] {
+function evenly<T>(items: readonly T[], limit: number): T[] {
   if (items.length <= limit) return [...items];
   return Array.from({ length: limit }, (_, i) => items[Math.floor((i * items.length) / limit)]);
 }

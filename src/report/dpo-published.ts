@@ -35,9 +35,10 @@ export function publishedScores(): object[] {
   }));
 }
 
-/** The same as dots. */
+/** The same as dots; SFT last, so that the others have their colours of every figure. */
 export function publishedFigure(): PlotlyFigure {
-  const series = mainRows().map(({ name, f1, mean }): IntervalSeries => {
+  const [sft, ...dpo] = mainRows();
+  const series = [...dpo, sft].map(({ name, f1, mean }): IntervalSeries => {
     const values = BENCHMARKS.map((set) => [set, { value: f1[set] }] as const);
     return { name: `${name}, published`, kind: "published", values: Object.fromEntries([...values, ["mean", { value: mean }]]) };
   });
@@ -78,7 +79,7 @@ export function earlySweepTable(): object[] {
         (set) => [`${pairs}: ${SHOWN_SETS[set]}`, row?.f1Macro[set].toFixed(3) ?? "–"] as const,
       );
     });
-    return { beta, epochs, ...Object.fromEntries(cells) };
+    return { beta: String(beta), epochs, ...Object.fromEntries(cells) };
   });
 }
 
@@ -187,7 +188,7 @@ export function sweepFigure(): PlotlyFigure {
     },
     x: joined.flatMap(({ first, second }) => [placeOf(first), placeOf(second), null]),
     y: joined.flatMap(({ first, second }) => [first[field], second[field], null]),
-    line: { color: "#000000", width: 3 },
+    line: { color: "#000000", width: 2.5 },
   }));
   const start = MEASURES.map(({ field }, panel) => ({
     ...{
@@ -216,7 +217,7 @@ export function sweepFigure(): PlotlyFigure {
     layout: {
       ...{ width: WIDTH, height: 560, margin: { l: 64, r: 16, t: 84, b: 150 } },
       title: { text: `The paper's early sweep: ${trained.length} single runs (hollow: label smoothing)` },
-      legend: { orientation: "h", x: 0, y: -0.17, yanchor: "top" },
+      legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top" },
       ...Object.fromEntries(axes),
       annotations: MEASURES.map(({ name }, panel) => ({
         text: name,
@@ -226,6 +227,7 @@ export function sweepFigure(): PlotlyFigure {
           x: 0,
           y: 1.02,
           xanchor: "left",
+          align: "left",
           yanchor: "bottom",
           showarrow: false,
         },
@@ -237,7 +239,7 @@ export function sweepFigure(): PlotlyFigure {
 /** Beta, moved a little so that runs of one beta stand beside each other by epochs and pairs. */
 function placeOf(run: SweepRun): number {
   const kind = KINDS.findIndex(({ of }) => of(run)) - 1;
-  return run.beta! + 0.008 * kind + 0.014 * (run.epochs! - 1);
+  return run.beta! + 0.016 * kind + 0.02 * (run.epochs! - 1);
 }
 
 function describe({ run, group, beta, pairs, harmfulWeight, epochs, labelSmoothing, seed }: SweepRun): string {

@@ -185,7 +185,7 @@ function verdictLines(compared: readonly AgainstSft[]): string[] {
   const by = { better: [] as string[], worse: [] as string[], open: [] as string[] };
   for (const { condition, comparison } of compared)
     by[directionOf(labelled(comparison).at(-1)!.f1)].push(CONDITION_NAMES[condition]);
-  const names = (list: readonly string[]): string => list.join(" and ");
+  const names = (list: readonly string[]): string => [list.slice(0, -1).join(", "), list.at(-1)!].filter(Boolean).join(" and ");
   const verb = (list: readonly string[], one: string, several: string): string => (list.length === 1 ? one : several);
   return [
     ...(by.better.length === 0 ? [] : [`At this scale ${names(by.better)} ${verb(by.better, "beats", "beat")} SFT.`]),

@@ -9,7 +9,7 @@ import type { IntentReport } from "../evaluate/set-report.js";
 import type { AgreementBySet } from "../experiments/dpo-instruments.js";
 import { dpoTrainingFacts, readDpoLog, type DpoLog, type DpoTrainingFacts } from "../experiments/dpo-log.js";
 import type { Condition, ErrorTypes } from "../experiments/dpo-summary.js";
-import { readJson } from "../experiments/run-folder.js";
+import { predictionFile, readJson } from "../experiments/run-folder.js";
 import { SAMPLE_OUTCOMES, type MinedCounts } from "../intent/mined.js";
 import { PAIR_SETS, type PairSetName } from "../intent/pair-sets.js";
 import { readPairs } from "../intent/pairs-file.js";
@@ -183,7 +183,7 @@ function readRun(experiment: string, run: z.infer<typeof runSchema>, sets: reado
   const folder = join(experiment, run.folder);
   const predictions = new Map<string, readonly Prediction[]>();
   for (const set of sets) {
-    const file = join(folder, "predictions", `${set}.jsonl`);
+    const file = predictionFile(folder, set);
     if (existsSync(file)) predictions.set(set, readPredictions(file));
   }
   const log = condition === "sft" ? null : readLog(join(folder, "log.jsonl"));

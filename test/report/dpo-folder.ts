@@ -9,7 +9,7 @@ import { dpoTrainingFacts, type DpoLog, type DpoLogStep } from "../../src/experi
 import type { MiningFacts } from "../../src/experiments/dpo-pairs.js";
 import { summariseDpo, summariseDpoRun, type DpoSummary, type DpoTrained } from "../../src/experiments/dpo-summary.js";
 import { DPO_PRESETS } from "../../src/experiments/presets/dpo.js";
-import { writeJson } from "../../src/experiments/run-folder.js";
+import { predictionFile, writeJson } from "../../src/experiments/run-folder.js";
 import type { NamedSet } from "../../src/experiments/sets.js";
 import { countMined, type MinedSample, type SampleOutcome } from "../../src/intent/mined.js";
 import type { Judge } from "../../src/intent/judge.js";
@@ -114,7 +114,7 @@ export async function writeDpo(fake: FakeDpo, folder = mkdtempSync(join(tmpdir()
   for (const { condition, seed, predictions, log } of runs) {
     const path = `runs/seed-${seed}/${condition}`;
     for (const [set, rows] of Object.entries(predictions)) {
-      const writer = openPredictions(join(folder, path, "predictions", `${set}.jsonl`));
+      const writer = openPredictions(predictionFile(join(folder, path), set));
       for (const row of rows) writer.append(row);
       writer.close();
     }
