@@ -15,6 +15,7 @@ import { concurrently } from "./concurrent.js";
 import { encodeRequest, refused } from "./encode.js";
 import type { CompletionRequest, Engine, Outcome } from "./engine.js";
 import { modelHash } from "./fingerprint.js";
+import { checkGrammarSchema } from "./grammar-schema.js";
 import { wantedSamples } from "./samples.js";
 
 export interface LlamaEngineOptions {
@@ -37,8 +38,7 @@ export class LlamaEngineError extends Error {
  * An engine on a GGUF file, loaded when first asked. Samples of one request, and neighbouring requests that begin alike, compute their
  * common start once. Too long inputs lose their end ({@link encodeRequest}).
  *
- * A schema is enforced as far as node-llama-cpp's grammars know JSON schema: all properties of an object are required and others not
- * allowed, and patterns and number ranges are not looked at. The same seed gives the same sample on one machine, save that sums
+ * A schema is enforced by a grammar ({@link checkGrammarSchema}); one that says more than a grammar can hold is a Failure. The same seed gives the same sample on one machine, save that sums
  * may be rounded otherwise when other requests run beside it.
  * @throws from `complete`: LlamaEngineError; WeightFileError or TokenizerError for a file that cannot be read
  */
@@ -163,9 +163,9 @@ async function completeMember(
   const { index, wanted, request } = member;
   let grammar: LlamaGrammar | null;
   try {
-    grammar = request.schema === undefined ? null : await grammarOf(loaded, request.schema.schema);
+    grammar = request.schema === undefined ? null : await grammarOf(loaded, request.schema);
   } catch (error) {
-    const result = refused(`the JSON schema ${request.schema?.name ?? ""} cannot be made a grammar: ${messageOf(error)}`);
+    const result = refused(`the JSON schema cannot be made a grammar: ${messageOf(error)}`);
     return wanted.map((sample) => ({ index, sample, result }));
   }
   const outcomes: Outcome[] = [];
@@ -233,10 +233,13 @@ async function keepPrefix(sequence: LlamaContextSequence, ids: Int32Array): Prom
   if (shared < sequence.nextTokenIndex) await sequence.eraseContextTokenRanges([{ start: shared, end: sequence.nextTokenIndex }]);
 }
 
-/** Any object: what the library cannot use of it, it leaves out or refuses. */
 type GrammarSchema = Parameters<Llama["createGrammarForJsonSchema"]>[0];
 
-async function grammarOf({ llama, grammars }: Loaded, schema: Readonly<Record<string, unknown>>): Promise<LlamaGrammar> {
+async function grammarOf(
+  { llama, grammars }: Loaded,
+  { name, schema }: NonNullable<CompletionRequest["schema"]>,
+): Promise<LlamaGrammar> {
+  checkGrammarSchema(schema, name);
   const key = JSON.stringify(schema);
   const grammar = grammars.get(key) ?? (await llama.createGrammarForJsonSchema(schema as GrammarSchema));
   grammars.set(key, grammar);

@@ -4,7 +4,7 @@ import { RequestFault } from "./retry.js";
 
 export interface PostOptions {
   readonly headers: Readonly<Record<string, string>>;
-  /** For the whole exchange, milliseconds. */
+  /** For the whole exchange, milliseconds; time in which this process was held up hardly counts. */
   readonly timeoutMs: number;
   /** Longest body that is read. */
   readonly maxBytes: number;
@@ -17,6 +17,8 @@ export interface Reply {
   readonly body: string;
 }
 
+const TICKS = 20;
+
 /**
  * Sends `content` as JSON and reads the reply whole, whatever its status. Redirects are not followed: a key goes to one server only.
  * @throws RequestFault for whatever kept the reply from coming; the signal's reason when aborted
@@ -27,11 +29,12 @@ export async function postJson(url: URL, content: unknown, options: PostOptions)
   const controller = new AbortController();
   const abort = (): void => controller.abort();
   signal?.addEventListener("abort", abort);
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    controller.abort();
-  }, timeoutMs);
+  // Counted in ticks: a process that was held up for long (by work of its own, or by others) ticks once, and then finds the reply that
+  // came meanwhile, where a single timer would come first and throw it away.
+  let ticks = 0;
+  const timer = setInterval(() => {
+    if (++ticks === TICKS) controller.abort();
+  }, timeoutMs / TICKS);
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -44,10 +47,10 @@ export async function postJson(url: URL, content: unknown, options: PostOptions)
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof RequestFault) throw error;
-    if (late) throw new RequestFault(`${url.host} gave no whole reply within ${timeoutMs / 1000} s`, "passing");
+    if (ticks >= TICKS) throw new RequestFault(`${url.host} gave no whole reply within ${timeoutMs / 1000} s`, "passing");
     throw unreached(url, error);
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
     signal?.removeEventListener("abort", abort);
     // Frees the connection of a reply that was not read to its end.
     controller.abort();

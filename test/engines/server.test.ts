@@ -42,7 +42,7 @@ describe("a server that fails once", () => {
     const to = await start(({ before }) => (before === 0 ? fault : undefined));
     const prompts = Array.from({ length: 20 }, (_, i) => `question ${i}`);
     const requests = prompts.map((prompt) => ask(prompt));
-    const found = await outcomes(engine(to, { concurrency: 20, timeoutMs: timeoutFor(fault, 2000) }), requests);
+    const found = await outcomes(engine(to, { concurrency: 20, timeoutMs: timeoutFor(fault, 1000) }), requests);
     expect(found.map(({ index, sample }) => [index, sample])).toEqual(places(requests));
     expect(failures(found)).toEqual([]);
     checkAnswers(found, prompts);
@@ -85,7 +85,7 @@ describe("a server that fails at random", () => {
       });
       const prompts = Array.from({ length: 250 }, (_, i) => `question ${i}`);
       const requests = prompts.map((prompt, seed) => ask(prompt, { samples: 2, seed }));
-      const found = await outcomes(engine(to, { concurrency: 40, timeoutMs: 4000 }), requests);
+      const found = await outcomes(engine(to, { concurrency: 40, timeoutMs: 1000 }), requests);
       expect(found.map(({ index, sample }) => [index, sample])).toEqual(places(requests));
       checkAnswers(found, prompts);
       const failed = failures(found).length;
