@@ -24,6 +24,8 @@ export interface SftConfig {
   readonly limit: number;
   /** Peak rates. Several are a sweep, run with the first seed only. */
   readonly learningRates: readonly number[];
+  /** Those of classification, where it needs others (the paper's two modes end at different ones); absent: `learningRates`. */
+  readonly classificationLearningRates?: readonly number[];
   readonly seeds: readonly number[];
   readonly epochs: number;
   /** Epochs without a lower validation loss after which training stops; 0: never. */
@@ -49,6 +51,8 @@ const list = <T extends z.ZodType>(item: T): z.ZodArray<T> =>
   z.array(item).refine((values) => new Set(values).size === values.length, "says something twice");
 const count = (least: number, most: number): z.ZodNumber => z.int().min(least).max(most);
 
+const rates = list(z.number().positive().max(1)).min(1).describe("numbers above 0 and at most 1, separated by commas");
+
 const schema = z.strictObject({
   model: text.describe("a model's name, hub id or path"),
   precision: z.enum(["auto", "float32", "bfloat16"]).describe("auto, float32 or bfloat16"),
@@ -69,7 +73,8 @@ const schema = z.strictObject({
     .exactOptional()
     .describe("given by --prompt-column, --intent-column, --label-column and the like"),
   limit: count(0, 1e9).describe("a whole number of rows; 0 means all"),
-  learningRates: list(z.number().positive().max(1)).min(1).describe("numbers above 0 and at most 1, separated by commas"),
+  learningRates: rates,
+  classificationLearningRates: rates.exactOptional().describe(rates.description ?? ""),
   seeds: list(count(0, 2 ** 32 - 1))
     .min(1)
     .describe("whole numbers, separated by commas"),
@@ -92,12 +97,25 @@ const described: ConfigSchema<SftConfig> = {
 };
 
 /**
- * A preset with some settings changed.
+ * A preset with some settings changed. `learningRates` is for both modes, unless `classificationLearningRates` is set too.
  * @param settings "key=value"; lists are separated by commas, and may be empty where none is needed ("testSets=")
  * @throws ConfigError naming the key, what it was given and what is allowed
  */
 export function sftConfig(preset: SftConfig, settings: readonly string[] = []): SftConfig {
-  return applySettings(preset, settings, described);
+  const sets = (key: string): boolean => settings.some((setting) => setting.split("=")[0].trim() === key);
+  const { classificationLearningRates, ...rest } = preset;
+  if (sets("classificationLearningRates"))
+    return applySettings(
+      { ...rest, classificationLearningRates: classificationLearningRates ?? rest.learningRates },
+      settings,
+      described,
+    );
+  return applySettings(sets("learningRates") ? rest : preset, settings, described);
+}
+
+/** The rates that a mode is trained with. */
+export function ratesOf({ learningRates, classificationLearningRates }: SftConfig, mode: Mode): readonly number[] {
+  return mode === "classification" ? (classificationLearningRates ?? learningRates) : learningRates;
 }
 
 /** Reads a config back, for instance from a run folder. @throws ConfigError naming file and field */

@@ -11,7 +11,7 @@ import { openExperiment, type Experiment } from "./experiment.js";
 import { say } from "./progress.js";
 import { claimFolder, linkFolder, writeJson } from "./run-folder.js";
 import { loadAtHand, loadNamed, type NamedSet } from "./sets.js";
-import { checkSftConfig, MODES, type Mode, type SftConfig } from "./sft-config.js";
+import { checkSftConfig, MODES, ratesOf, type Mode, type SftConfig } from "./sft-config.js";
 import { readTrainingLog } from "./sft-log.js";
 import { FORMATS, runConfig, runFolder, tokenise, trainRun, type SftRun, type TrainingRows } from "./sft-run.js";
 import { chooseRate, summarise, type SftSummary, type TrainedMode, type TrainedRun } from "./sft-summary.js";
@@ -52,7 +52,7 @@ export async function runSft(config: SftConfig, out: string, options: SftOptions
       // Stage 1: every rate with the first seed. The best by mean F1 over the selection sets is chosen, never by a test set.
       const [first, ...otherSeeds] = config.seeds;
       const sweep: TrainedRun[] = [];
-      for (const learningRate of config.learningRates) sweep.push(await trainAndSelect(learningRate, first));
+      for (const learningRate of ratesOf(config, mode)) sweep.push(await trainAndSelect(learningRate, first));
       const best = chooseRate(sweep, selection.sets);
       linkFolder(join(out, mode, "best"), join(out, runFolder(best.run)));
       // Stage 2: the other seeds at that rate, and the test sets.

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigError, firstDifference } from "../../src/experiments/config.js";
 import { SFT_PRESETS } from "../../src/experiments/presets/sft.js";
-import { checkSftConfig, sftConfig } from "../../src/experiments/sft-config.js";
+import { checkSftConfig, MODES, ratesOf, sftConfig } from "../../src/experiments/sft-config.js";
 
 const { small, paper } = SFT_PRESETS;
 
@@ -17,8 +17,9 @@ describe("sftConfig", () => {
       "model=a=b",
       "loraAlpha=16.5",
     ];
+    const rest = Object.entries(small).filter(([key]) => key !== "classificationLearningRates");
     expect(sftConfig(small, settings)).toEqual({
-      ...small,
+      ...Object.fromEntries(rest),
       seeds: [22, 42, 123],
       learningRates: [1e-3, 5e-4],
       modes: ["generation"],
@@ -26,6 +27,18 @@ describe("sftConfig", () => {
       model: "a=b",
       loraAlpha: 16.5,
     });
+  });
+
+  it("takes learningRates for both modes, unless classification gets its own", () => {
+    const config = sftConfig(small, ["learningRates=2e-3"]);
+    expect(MODES.map((mode) => ratesOf(config, mode))).toEqual([[2e-3], [2e-3]]);
+    const own = sftConfig(config, ["classificationLearningRates=1e-4,1e-3"]);
+    expect(MODES.map((mode) => ratesOf(own, mode))).toEqual([[2e-3], [1e-4, 1e-3]]);
+    const kept = sftConfig(small, ["epochs=1"]);
+    expect(ratesOf(kept, "classification")).toEqual(small.classificationLearningRates);
+    expect(() => sftConfig(config, ["classificationLearningRates=x"])).toThrow(
+      /classificationLearningRates is "x"; it must be numbers/,
+    );
   });
 
   it.each([
@@ -89,7 +102,7 @@ describe("firstDifference", () => {
     expect(firstDifference(small, { ...small })).toBeNull();
     expect(firstDifference(small, { ...small, learningRates: [2e-3] })).toEqual({
       field: "learningRates",
-      words: "learningRates was 0.0005 and is 0.002",
+      words: "learningRates was 0.001 and is 0.002",
     });
     expect(firstDifference({ a: [] }, { a: ["x"] })?.words).toBe("a was empty and is x");
     expect(firstDifference({}, { b: 1 })?.words).toBe("b was not set and is 1");

@@ -42,7 +42,8 @@ const small: SftConfig = {
   validationSet: "sample-validation",
   selectionSets: ["sample-validation"],
   testSets: ["sample-test", "xstest"],
-  learningRates: [5e-4],
+  learningRates: [1e-3],
+  classificationLearningRates: [5e-4],
   batchSize: 16,
   epochs: 2,
   // Measured: after the epoch of lowest loss the intents' wording is overfitted, but the verdicts still get better.
@@ -59,6 +60,7 @@ const smoke: SftConfig = {
   testSets: ["sample-test"],
   limit: 24,
   learningRates: [3e-3, 1e-2],
+  classificationLearningRates: [3e-3, 1e-2],
   seeds: [22, 42],
   batchSize: 8,
   epochs: 2,
