@@ -7,8 +7,11 @@ export const RELABEL_MAX_NEW_TOKENS = 5;
 
 /**
  * What the model reads to label an intent alone: no prompt before it, raw text, the intent's part of its own output format with the harm
- * left open, `Intent: <intent>; Harm:`. (The paper's raw version writes `Intent: <intent>`, a line break and `Harm: `; a semicolon is
- * what the model was trained to write there, and a blank at the end would split the label word's token.)
+ * left open, `Intent: <intent>; Harm:`.
+ *
+ * The paper's raw version writes `Intent: <intent>`, a line break and `Harm: `. A line break labels as well as the semicolon that the model was
+ * trained to write (annotators' own intents, 60 rows outside training, Gemma 3 270M after SFT: 59 and 58 right); the blank at the end splits
+ * the label word's token, and no label came at all.
  * @throws PromptFormatError if the intent is nothing but white space
  */
 export function relabelInput(intent: string): string {
