@@ -34,6 +34,7 @@ export function dpoSetting(run: DpoRecord): string {
   const { settings, agreement } = run;
   const trained = conditionsOf(run).filter((condition) => condition !== "sft");
   const named = trained.map((condition) => `${CONDITION_NAMES[condition]} (${PAIR_SETS[condition].join(", ")})`);
+  const tested = setsSeen(run).map((set) => (settings.selectionSets.includes(set) ? `${set} (which chose the epoch, too)` : set));
   const judges = [...new Set(Object.values(agreement).map(({ judge }) => judge))];
   return [
     `model: ${run.model}; seeds ${run.seeds.join(", ")}, each from the SFT adapter of the same seed`,
@@ -42,7 +43,7 @@ export function dpoSetting(run: DpoRecord): string {
     `trained: ${named.length === 0 ? "nothing" : named.join("; ")}`,
     `${settings.loss} loss, beta ${settings.beta}, learning rate ${settings.learningRate}, batches of ${settings.batchSize} pairs, classes balanced: ${settings.balance}`,
     `${settings.epochs} epochs; the one with the highest F1 on ${settings.selectionSets.join(" and ")} is kept`,
-    `tested on: ${setsSeen(run).join(", ") || "nothing"}`,
+    `tested on: ${tested.join(", ") || "nothing"}`,
     ...run.skipped.map(({ condition, seed, reason }) => `not trained: ${CONDITION_NAMES[condition]}, seed ${seed} (${reason})`),
     ...run.leftOut.map(({ set, reason }) => `left out: ${set} (${reason})`),
   ].join("\n");
@@ -75,7 +76,7 @@ export interface AgainstSft {
   readonly comparison: Comparison;
 }
 
-/** Every trained condition against SFT on the test sets, which chose nothing: paired by prompt. */
+/** Every trained condition against SFT on the test sets, paired by prompt. */
 export function againstSft(run: DpoRecord): AgainstSft[] {
   const sets = setsSeen(run);
   const start = new Map(runsOf(run, "sft").map((one) => [one.seed, one]));

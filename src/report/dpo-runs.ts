@@ -57,7 +57,7 @@ export interface DpoRecord {
   readonly model: string;
   readonly seeds: readonly number[];
   readonly settings: DpoSettings;
-  /** The sets that chose nothing, in the config's order, as far as they were at hand. */
+  /** In the config's order, as far as they were at hand. */
   readonly testSets: readonly string[];
   readonly agreement: AgreementBySet;
   readonly mining: readonly DpoMining[];
@@ -169,7 +169,7 @@ export function readDpo(folder: string): DpoRecord {
     model: summary.model,
     seeds: summary.seeds,
     settings,
-    testSets: testSets.filter((set) => !missing.has(set) && !settings.selectionSets.includes(set)),
+    testSets: testSets.filter((set) => !missing.has(set)),
     agreement: summary.judge,
     mining: Object.entries(summary.mining).map(([seed, mined]) => ({ seed: Number(seed), ...mined })),
     runs: summary.runs.map((run) => readRun(folder, run, sets)),

@@ -86,7 +86,7 @@ describe("finding the experiment", () => {
     expect(find().run?.runs.length).toBe(1);
   });
 
-  it("reads runs, logs and what is missing; the selection set is no test set", () => {
+  it("reads runs, logs and what is missing", () => {
     expect(experiment.testSets).toEqual(["one", "two"]);
     expect(experiment.runs.map(({ condition, seed, pairs, log }) => [condition, seed, pairs, log?.steps.length])).toEqual([
       ["sft", 22, null, undefined],
@@ -100,6 +100,12 @@ describe("finding the experiment", () => {
     expect(setting).toContain("not trained: IF-DPO, seed 42 (no such errors <were> found)");
     expect(setting).toContain("left out: gone");
     expect(String(showText(setting)[DISPLAY]()["text/html"])).not.toContain("<were>");
+  });
+
+  it("says where a test set chose the epoch, too", async () => {
+    const both = { ...config, testSets: ["check", "two"] };
+    const run = readDpo(await writeDpo({ sets, config: both, samples: {}, runs: [trained("sft", 22, [])] }));
+    expect(dpoSetting(run)).toContain("tested on: check (which chose the epoch, too), two");
   });
 
   it("answers damage of any kind with a typed error", async () => {
