@@ -23,7 +23,10 @@ export interface LlamaEngineOptions {
   readonly name: string;
   /** Default: one fewer than the cores. llama.cpp's threads spin, and lose much when they outnumber the free cores. */
   readonly threads?: number;
-  /** Requests decoded together. Default 4. */
+  /**
+   * Requests decoded together. Default: 8 on a graphics card. On a CPU 1: measured on a 1.5B model, four together took as much time
+   * as one after another, and each computes what all have in common for itself.
+   */
   readonly sequences?: number;
   /** Tokens, old and new together, that a request may have; at most the model's own limit. Default 8192. */
   readonly contextSize?: number;
@@ -43,7 +46,7 @@ export class LlamaEngineError extends Error {
  * @throws from `complete`: LlamaEngineError; WeightFileError or TokenizerError for a file that cannot be read
  */
 export function llamaEngine(path: string, options: LlamaEngineOptions): Engine {
-  const { name, sequences: sequenceCount = 4, contextSize = 8192 } = options;
+  const { name, contextSize = 8192 } = options;
   let identity: Engine["identity"] | undefined;
   let loading: Promise<Loaded> | undefined;
   /** Calls of `complete` take turns: the sequences serve one at a time. */
@@ -62,6 +65,7 @@ export function llamaEngine(path: string, options: LlamaEngineOptions): Engine {
         await before;
         signal?.throwIfAborted();
         const loaded = await (loading ??= load(path, options.threads ?? Math.max(1, availableParallelism() - 1)));
+        const sequenceCount = options.sequences ?? (loaded.llama.gpu === false ? 1 : 8);
         const limit = Math.min(contextSize, loaded.model.trainContextSize);
         const members: Member[] = [];
         for (const [index, request] of requests.entries()) {
