@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cachedEngine } from "../engines/cache.js";
+import type { Engine } from "../engines/engine.js";
 import { openEngine } from "../engines/open.js";
 import { DataUnavailableError } from "../data/errors.js";
 import { loadSet } from "../data/sets.js";
@@ -34,8 +35,10 @@ export async function openInstruments(spec: string, folder: string, signal?: Abo
     };
     return { encoder, judge: embeddingJudge(encoder), close };
   }
+  let opened: Engine | undefined;
   try {
-    const engine = cachedEngine(await openEngine(spec), folder);
+    opened = await openEngine(spec);
+    const engine = cachedEngine(opened, folder);
     const close = async (): Promise<void> => {
       encoder.free();
       await engine.close();
@@ -43,6 +46,7 @@ export async function openInstruments(spec: string, folder: string, signal?: Abo
     return { encoder, judge: engineJudge(engine), close };
   } catch (error) {
     encoder.free();
+    await opened?.close();
     throw error;
   }
 }

@@ -59,7 +59,7 @@ export interface DpoSummary {
   readonly overSeeds: Readonly<
     Record<string, Readonly<Record<string, Readonly<Record<"f1" | "auroc" | "intentCosine", Spread>>>>>
   >;
-  /** Each condition less SFT, over the seeds that both have: by condition. */
+  /** Each condition less SFT on the test sets, over the seeds that both have: by condition. Without test sets, on the selection sets. */
   readonly againstSft: Readonly<Record<string, Comparison>>;
   readonly leftOut: readonly LeftOut[];
   /** Conditions that could not be trained, and why. */
@@ -121,6 +121,7 @@ export function summariseDpo(
   trained: readonly DpoTrained[],
   runs: readonly DpoRunSummary[],
   sets: readonly NamedSet[],
+  tests: readonly NamedSet[],
   rest: Pick<DpoSummary, "judge" | "mining" | "leftOut" | "skipped">,
 ): DpoSummary {
   const conditions = [...new Set(trained.map(({ condition }) => condition))];
@@ -133,7 +134,7 @@ export function summariseDpo(
     .map((condition) => {
       const own = trained.filter((run) => run.condition === condition);
       const start = own.map(({ seed }) => trained.find((run) => run.condition === "sft" && run.seed === seed)!);
-      const paired = sets.map(({ name }) => ({
+      const paired = (tests.length > 0 ? tests : sets).map(({ name }) => ({
         set: name,
         first: start.map(({ predictions }) => predictions.get(name)!),
         second: own.map(({ predictions }) => predictions.get(name)!),

@@ -54,7 +54,8 @@ export async function runDpo(
   const tests = await loadAtHand(config.testSets, config.limit);
   const leftOut = [...selection.leftOut, ...tests.leftOut];
   for (const { set, reason } of leftOut) say(`${set} is left out: ${reason}`);
-  const sets = [...selection.sets, ...tests.sets];
+  // A set may be both.
+  const sets = [...new Map([...selection.sets, ...tests.sets].map((set) => [set.name, set])).values()];
 
   const starts = startingRuns(config, out);
   const experiment = openExperiment(config, out, checkDpoConfig, [train, ...sets], [RUNS, "judge", "judge.json"], options);
@@ -104,7 +105,7 @@ export async function runDpo(
     const opened = await open();
     const runs = [];
     for (const run of trained) runs.push(await summariseDpoRun(run, sets, opened, signal));
-    const summary = summariseDpo(config, trained, runs, sets, { judge: agreement, mining, leftOut, skipped });
+    const summary = summariseDpo(config, trained, runs, sets, tests.sets, { judge: agreement, mining, leftOut, skipped });
     writeJson(join(out, "summary.json"), summary);
     return summary;
   } finally {

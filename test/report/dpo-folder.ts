@@ -130,7 +130,8 @@ export async function writeDpo(fake: FakeDpo, folder = mkdtempSync(join(tmpdir()
     { prompt: "p2", first: "To bake some bread", second: "To buy bread" },
   ];
   const judge = { sample: await judgeAgreement(fakeJudge, people, { resamples: 20 }) };
-  const summary = summariseDpo(config, trained, summaries, sets, { judge, mining, leftOut, skipped });
+  const tests = sets.filter(({ name }) => config.testSets.includes(name));
+  const summary = summariseDpo(config, trained, summaries, sets, tests, { judge, mining, leftOut, skipped });
   writeJson(join(folder, "summary.json"), summary);
   writeJson(join(folder, "config.json"), config);
   return folder;
