@@ -4,11 +4,11 @@
  * A loss is a function of the negative log-likelihoods of the scored tokens: SFT, DPO and GRPO differ only in the weights
  * d(loss)/d(nll) that they hand in here.
  */
-import type { GradientVector, LoraWeight } from "../tensor/ops.js";
+import type { BlockLora, GradientVector, LoraWeight } from "../tensor/ops.js";
 import { free, scope, TensorError, type Tensor } from "../tensor/tensor.js";
 import type { Decoder, DecoderLayer } from "./decoder.js";
 import { blockForward, headLogits, NO_LORA, type BatchTensors, type BlockState, type ForwardPass } from "./forward.js";
-import type { ActiveLora, BlockLora } from "./lora.js";
+import type { ActiveLora } from "./lora.js";
 
 /** The gradient that flows from block to block: of the residual stream, in float32 and as the activation type. */
 interface StreamGradient {

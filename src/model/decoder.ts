@@ -4,23 +4,11 @@
  * One decoder serves Llama, Qwen 2/2.5, Qwen 3 and Gemma 3; what differs (biases, QK norm, extra norms, sliding windows, two rope
  * bases, activation) is data in {@link DecoderConfig}, read in `forward.ts` and `backward.ts`.
  */
-import type { DecoderOps, AttentionConfig, LinearWeight, RopeConfig } from "../tensor/ops.js";
+import type { BlockWeights, DecoderOps, LinearWeight } from "../tensor/ops.js";
 import { keep, scope, tensorsIn, type Tensor } from "../tensor/tensor.js";
 import type { DecoderConfig } from "./config.js";
 
-export interface DecoderLayer {
-  readonly attentionNorm: Tensor;
-  readonly qkv: LinearWeight;
-  readonly rope: RopeConfig;
-  readonly attention: AttentionConfig;
-  readonly output: LinearWeight;
-  /** Gemma 3 normalises what attention and feed-forward add to the stream; null elsewhere. */
-  readonly postAttentionNorm: Tensor | null;
-  readonly feedforwardNorm: Tensor;
-  readonly gateUp: LinearWeight;
-  readonly down: LinearWeight;
-  readonly postFeedforwardNorm: Tensor | null;
-}
+export type DecoderLayer = BlockWeights;
 
 export interface Decoder {
   readonly config: DecoderConfig;

@@ -4,11 +4,11 @@
  * No tape: with `training`, each block keeps exactly what its hand-written backward reads (`backward.ts`). Above a memory budget it
  * keeps only its input and is computed again on the way back.
  */
-import type { LoraWeight } from "../tensor/ops.js";
+import type { BlockInput, BlockLora, LoraWeight } from "../tensor/ops.js";
 import { free, keep, scope, tensorsIn, type Tensor } from "../tensor/tensor.js";
 import type { PackedBatch } from "./batch.js";
 import type { Decoder, DecoderLayer } from "./decoder.js";
-import type { ActiveLora, BlockLora } from "./lora.js";
+import type { ActiveLora } from "./lora.js";
 
 /** A batch on the device. */
 export interface BatchTensors {
@@ -17,12 +17,6 @@ export interface BatchTensors {
   readonly segments: Tensor;
   /** int32 [M]: the scored rows. */
   readonly rows: Tensor;
-}
-
-/** What enters a block: the residual stream and what the block before adds to it (null before the first). */
-export interface BlockInput {
-  readonly residual: Tensor;
-  readonly branch: Tensor | null;
 }
 
 interface Norm {

@@ -6,11 +6,11 @@
  * row the same whatever stands beside it: the same seed gives the same text in any batch.
  */
 import { createRandom, type Random } from "../random.js";
-import type { DecodeRow, LayerCache } from "../tensor/ops.js";
+import type { BlockInput, DecodeBlock, DecodeRow } from "../tensor/ops.js";
 import { free, scope, type Tensor } from "../tensor/tensor.js";
 import { continuesPrefix, packSequences, type Sequence, type SharedPrefix } from "./batch.js";
 import type { Decoder } from "./decoder.js";
-import { afterAttention, beforeAttention, forwardHidden, headLogits, NO_LORA, uploadBatch, type BlockInput } from "./forward.js";
+import { afterAttention, beforeAttention, forwardHidden, headLogits, NO_LORA, uploadBatch } from "./forward.js";
 import type { ActiveLora } from "./lora.js";
 
 export interface GenerateOptions {
@@ -70,7 +70,10 @@ export async function* generateEach(
       await new Promise((resolve) => setImmediate(resolve));
     }
   } finally {
-    for (const cache of [...session.promptCaches, ...session.completionCaches]) cache.free();
+    for (const { prompts, completions } of session.blocks) {
+      prompts.free();
+      completions.free();
+    }
   }
 }
 
@@ -108,8 +111,8 @@ interface Session {
   readonly stop: GenerateOptions["stop"];
   readonly batchSize: number;
   readonly shared: SharedPrefix;
-  readonly promptCaches: LayerCache[];
-  readonly completionCaches: LayerCache[];
+  /** Each layer with its caches. */
+  readonly blocks: readonly DecodeBlock[];
   /** Prompts not yet begun, shortest last; each with the name of its random streams. */
   readonly waiting: { readonly index: number; readonly stream: () => Random[] }[];
   readonly freePromptSlots: number[];
@@ -153,17 +156,18 @@ function openSession(decoder: Decoder, prompts: readonly Int32Array[], options: 
   });
   // Longest first: the big prompts are done while there is other work to fill the batch with. `waiting` is a stack.
   waiting.sort((a, b) => prompts[a.index].length - prompts[b.index].length || b.index - a.index);
-  const promptCaches: LayerCache[] = [];
-  const completionCaches: LayerCache[] = [];
-  if (prompts.length > 0)
-    for (const layer of decoder.layers) {
-      promptCaches.push(ops.layerCache(promptSlots, longest, layer.attention));
-      completionCaches.push(ops.layerCache(batchSize, maxNewTokens, layer.attention));
-    }
+  const lora = options.lora ?? null;
+  const layers = prompts.length > 0 ? decoder.layers : [];
+  const blocks = layers.map((weights, index): DecodeBlock => ({
+    weights,
+    lora: lora?.blocks[index] ?? NO_LORA,
+    prompts: ops.layerCache(promptSlots, longest, weights.attention),
+    completions: ops.layerCache(batchSize, maxNewTokens, weights.attention),
+  }));
   return {
     decoder,
     prompts,
-    lora: options.lora ?? null,
+    lora,
     maxNewTokens,
     temperature,
     topP,
@@ -172,8 +176,7 @@ function openSession(decoder: Decoder, prompts: readonly Int32Array[], options: 
     stop: options.stop,
     batchSize,
     shared: options.shared ?? new Int32Array(0),
-    promptCaches,
-    completionCaches,
+    blocks,
     waiting,
     freePromptSlots: Array.from({ length: promptSlots }, (_, i) => promptSlots - 1 - i),
     freeSlots: Array.from({ length: batchSize }, (_, i) => batchSize - 1 - i),
@@ -275,7 +278,7 @@ function prefill(session: Session, group: readonly { index: number; promptSlot: 
   const whole = wholeRows && ops.device.upload(wholeRows, [wholeRows.length]);
   const { hidden } = forwardHidden(decoder, batch, lora, null, (layer, rotated) => {
     const rows = whole === null ? rotated : ops.gatherRows(rotated, whole);
-    ops.fillCache(session.promptCaches[layer], rows, segments, decoder.layers[layer].attention);
+    ops.fillCache(session.blocks[layer].prompts, rows, segments, decoder.layers[layer].attention);
   });
   return headLogits(decoder, hidden);
 }
@@ -285,8 +288,8 @@ function range(start: number, length: number): number[] {
 }
 
 function decodeStep(session: Session): Completion[] {
-  const { decoder, lora, rows } = session;
-  const { ops, config, layers } = decoder;
+  const { decoder, blocks, rows } = session;
+  const { ops, config } = decoder;
   const places: DecodeRow[] = rows.map((row) => ({
     promptSlot: row.promptSlot,
     promptLength: session.prompts[row.promptIndex].length,
@@ -298,22 +301,31 @@ function decodeStep(session: Session): Completion[] {
       Int32Array.from(rows, (row) => row.ids.at(-1)!),
       [rows.length],
     );
-    let input: BlockInput = { residual: ops.embed(decoder.embedding, ids, config.embeddingScale), branch: null };
-    layers.forEach((layer, index) => {
-      const weights = lora?.blocks[index] ?? NO_LORA;
-      const next = scope(() => {
-        const { attentionNorm, qkv } = beforeAttention(decoder, layer, weights, input);
-        const caches = [session.promptCaches[index], session.completionCaches[index]] as const;
-        const attended = ops.decodeAttention(qkv.y, ...caches, places, layer.attention, layer.rope);
-        return afterAttention(decoder, layer, weights, attentionNorm.sum, attended).next;
-      });
-      free(input.residual, input.branch);
-      input = next;
-    });
-    const final = ops.rmsNorm(input.residual, input.branch, decoder.finalNorm, config.rmsNormEpsilon);
+    const input: BlockInput = { residual: ops.embed(decoder.embedding, ids, config.embeddingScale), branch: null };
+    const output = ops.decodeBlocks?.(input, blocks, places, config) ?? composedBlocks(decoder, input, blocks, places);
+    const final = ops.rmsNorm(output.residual, output.branch, decoder.finalNorm, config.rmsNormEpsilon);
     drawTokens(session, headLogits(decoder, final.normed), rows);
   });
   return retire(session);
+}
+
+/** What `decodeBlocks` computes, for ops that do not offer it. Frees the input. */
+function composedBlocks(
+  decoder: Decoder,
+  input: BlockInput,
+  blocks: readonly DecodeBlock[],
+  rows: readonly DecodeRow[],
+): BlockInput {
+  for (const { weights, lora, prompts, completions } of blocks) {
+    const next = scope(() => {
+      const { attentionNorm, qkv } = beforeAttention(decoder, weights, lora, input);
+      const attended = decoder.ops.decodeAttention(qkv.y, prompts, completions, rows, weights.attention, weights.rope);
+      return afterAttention(decoder, weights, lora, attentionNorm.sum, attended).next;
+    });
+    free(input.residual, input.branch);
+    input = next;
+  }
+  return input;
 }
 
 function drawTokens(session: Session, logits: Tensor, rows: readonly Row[]): void {

@@ -5,7 +5,7 @@
  * each. A is [rank, inputs], B is [outputs, rank], row-major, as PEFT stores them.
  */
 import type { Random } from "../random.js";
-import type { LoraLayout, LoraPart, LoraWeight } from "../tensor/ops.js";
+import type { BlockLora, LoraLayout, LoraPart, LoraWeight } from "../tensor/ops.js";
 import { keep, scope, TensorError, type Tensor } from "../tensor/tensor.js";
 import type { DecoderConfig } from "./config.js";
 import type { Decoder } from "./decoder.js";
@@ -24,14 +24,6 @@ export interface LoraOptions {
   readonly layers?: readonly number[] | null;
   /** Scale alpha / sqrt(r) in place of alpha / r. Default false. */
   readonly useRslora?: boolean;
-}
-
-/** The four joined linear layers of a block, by the projections that they hold. */
-export interface BlockLora<T> {
-  readonly qkv: T | null;
-  readonly output: T | null;
-  readonly gateUp: T | null;
-  readonly down: T | null;
 }
 
 /** One projection's factors inside the flat vector. */

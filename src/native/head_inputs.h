@@ -1,4 +1,4 @@
-// Inputs that several attention ops share: the geometry of heads, QK norm weights, segments.
+// Settings that several ops share: numbers, the activation, the geometry of heads, QK norm weights.
 #pragma once
 #include "fused_kernels.h"
 #include "op.h"
@@ -10,6 +10,13 @@ inline float finite_setting(Op& op, int input, int64_t count, int64_t index) {
   const float value = op.input<float>(input, {count})[index];
   if (!(value - value == 0)) op.reject(input, "value " + std::to_string(value) + " at index " + std::to_string(index) + " is not finite");
   return value;
+}
+
+// int32 [1]: 0 silu, 1 gelu_tanh.
+inline Gate read_gate(Op& op, int input) {
+  const int64_t value = op.settings(input, 1)[0];
+  op.check(input, value == 0 || value == 1, "the activation must be 0 (silu) or 1 (gelu_tanh)");
+  return static_cast<Gate>(value);
 }
 
 // Geometry int32 [4]: query heads, key/value heads, head size, window.

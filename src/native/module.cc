@@ -21,6 +21,7 @@ void register_all() {
   ti::register_loss_ops();
   ti::register_attention_ops();
   ti::register_decode_ops();
+  ti::register_decode_block_op();
 }
 
 napi_value text(napi_env env, const char* value) {

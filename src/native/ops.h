@@ -8,5 +8,6 @@ void register_row_ops();
 void register_loss_ops();
 void register_attention_ops();
 void register_decode_ops();
+void register_decode_block_op();
 
 }  // namespace ti

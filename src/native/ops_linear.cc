@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "linear_inputs.h"
 #include "lora_pack.h"
 #include "lora_plan.h"
 #include "op.h"
@@ -100,44 +101,24 @@ void run_linear(const LinearArguments<T>& arguments, Y* y) {
   }
 }
 
-// x T [N, inner], weight T [packed], bias float32 [outer] or empty, layout int32, the two packed LoRA factors or empty.
-// Forward: inner = inputs; backward (x is dy): inner = outputs. -> y U [N, outer], projected T [N, ranks].
+// x T [N, inner], then a linear layer. Forward: inner = inputs; backward (x is dy): inner = outputs. -> y U [N, outer],
+// projected T [N, ranks].
 template <bool backward>
 void linear(Op& op) {
-  const LoraLayout layout = read_layout(op, 3);
-  const int64_t inner = backward ? layout.outputs : layout.inputs, outer = backward ? layout.inputs : layout.outputs;
   with_type(op.dtype(0), [&](auto type) {
     using T = decltype(type);
     const LinearKernels<T>& kernel = *kernels().of<T>().linear;
-    const auto x = op.input<T>(0, {kAny, inner});
-    const auto weight = op.input<T>(1, {packed_size<T>(inner, outer)});
-    const auto bias = op.optional<float>(2, {outer});
-    const LoraPlan plan = backward ? backward_plan(layout, kernel.row_step) : forward_plan(layout, kernel.row_step);
-    const auto first = op.input<T>(4, {plan.first_size}), second = op.input<T>(5, {plan.second_size});
+    const LinearInputs<T> layer(op, 1, kernel.row_step, backward);
+    const auto x = op.input<T>(0, {kAny, layer.inner});
     const int64_t rows = x.dim(0);
-    const auto projected = op.output<T>(1, {rows, plan.ranks});
-
-    LinearArguments<T> arguments{x.data,
-                                 rows,
-                                 inner,
-                                 outer,
-                                 weight.data,
-                                 bias.data,
-                                 plan.groups.data(),
-                                 static_cast<int64_t>(plan.groups.size()),
-                                 plan.updates.empty() ? nullptr : plan.updates.data(),
-                                 first.data,
-                                 second.data,
-                                 plan.ranks,
-                                 plan.padded_ranks,
-                                 projected.data,
-                                 nullptr};
+    const auto projected = op.output<T>(1, {rows, layer.plan.ranks});
+    LinearArguments<T> arguments = layer.arguments(x.data, rows, projected.data);
     const Scratch<char> scratch(static_cast<int64_t>(kernel.linear_scratch(arguments)));
     arguments.scratch = scratch.get();
     with_type(op.output_dtype(0), [&](auto result) {
       using Y = decltype(result);
       if constexpr (std::is_same_v<Y, T> || std::is_same_v<Y, float>) {
-        const auto y = op.output<Y>(0, {rows, outer});
+        const auto y = op.output<Y>(0, {rows, layer.outer});
         if (rows > 0) run_linear(arguments, y.data);
       } else {
         op.reject(0, "float32 activations cannot give a bfloat16 result");

@@ -72,14 +72,8 @@ void rope(Op& op) {
   });
 }
 
-Gate gate(Op& op, int input) {
-  const int64_t value = op.settings(input, 1)[0];
-  op.check(input, value == 0 || value == 1, "the activation must be 0 (silu) or 1 (gelu_tanh)");
-  return static_cast<Gate>(value);
-}
-
 void gated(Op& op) {
-  const Gate activation = gate(op, 1);
+  const Gate activation = read_gate(op, 1);
   with_type(op.dtype(0), [&](auto type) {
     using T = decltype(type);
     const auto gate_up = op.input<T>(0, {kAny, kAny});
@@ -91,7 +85,7 @@ void gated(Op& op) {
 }
 
 void gated_gradient(Op& op) {
-  const Gate activation = gate(op, 2);
+  const Gate activation = read_gate(op, 2);
   with_type(op.dtype(0), [&](auto type) {
     using T = decltype(type);
     const auto gate_up = op.input<T>(0, {kAny, kAny});

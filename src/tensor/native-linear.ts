@@ -51,8 +51,7 @@ export function nativeLinear(device: TensorflowDevice, precision: Precision): Li
     factors: readonly Tensor[],
     float: boolean,
   ) {
-    const [none, first = none, second = none] = [nothing(precision), ...factors];
-    const inputs = [x, packed, bias ?? nothing("float32"), sizes, first, second];
+    const inputs = [x, ...layerInputs(packed, bias, sizes, factors)];
     const [result, projected] = execute(op, float ? asFloat : asPrecision, inputs, 2);
     if (factors.length > 0) return { result, projected };
     projected.free();
@@ -89,8 +88,7 @@ export function nativeLinear(device: TensorflowDevice, precision: Precision): Li
     },
 
     linear(x, weight, lora, output) {
-      const sizes = checkedSizes(weight, lora);
-      const factors = lora ? loraTensors(lora).slice(0, 2) : [];
+      const { sizes, factors } = forwardOf(weight, lora);
       const float = output === "float32" || precision === "float32";
       const { result, projected } = product("TrueIntentsLinear", x, weight.forward, weight.bias, sizes, factors, float);
       return { y: result, projected };
@@ -126,6 +124,22 @@ export function nativeLinear(device: TensorflowDevice, precision: Precision): Li
       execute("TrueIntentsAddLoraGradient", [], inputs, 1)[0].free();
     },
   };
+}
+
+/** A linear layer of the forward pass as an op takes it: what src/native/linear_inputs.h reads. @internal */
+export function linearInputs(weight: LinearWeight, lora: LoraWeight | null): Tensor[] {
+  const { sizes, factors } = forwardOf(weight, lora);
+  return layerInputs(weight.forward, weight.bias, sizes, factors);
+}
+
+function layerInputs(packed: Tensor, bias: Tensor | null, sizes: Tensor, factors: readonly Tensor[]): Tensor[] {
+  const none = nothing(packed.dtype);
+  const [first = none, second = none] = factors;
+  return [packed, bias ?? nothing("float32"), sizes, first, second];
+}
+
+function forwardOf(weight: LinearWeight, lora: LoraWeight | null): { sizes: Tensor; factors: readonly Tensor[] } {
+  return { sizes: checkedSizes(weight, lora), factors: lora ? loraTensors(lora).slice(0, 2) : [] };
 }
 
 function outputsOf(part: { weight: Float32Array; bias?: Float32Array | null }, index: number, inputs: number): number {

@@ -1,7 +1,7 @@
 /** Row-wise native ops: norms, rotary embedding, gates, gathered and scattered rows, casts (src/native/ops_rows.cc). */
-import { geometry } from "./native-arguments.js";
-import { constant, floatConstant, nothing } from "./native-constants.js";
-import type { Activation, AttentionConfig, DecoderOps, Precision, RopeConfig } from "./ops.js";
+import { activationInput, geometry } from "./native-arguments.js";
+import { floatConstant, nothing } from "./native-constants.js";
+import type { AttentionConfig, DecoderOps, Precision, RopeConfig } from "./ops.js";
 import { scope, TensorError, type Tensor } from "./tensor.js";
 import { attribute, type TensorflowDevice } from "./tensorflow.js";
 
@@ -9,8 +9,6 @@ type RowOps = Pick<
   DecoderOps,
   "rmsNorm" | "rmsNormGradient" | "rope" | "ropeGradient" | "gated" | "gatedGradient" | "gatherRows" | "scatterRows" | "cast"
 >;
-
-const ACTIVATIONS: readonly Activation[] = ["silu", "gelu_tanh"];
 
 /** @internal Composed by `nativeOps`. */
 export function nativeRows(device: TensorflowDevice, precision: Precision): RowOps {
@@ -26,12 +24,6 @@ export function nativeRows(device: TensorflowDevice, precision: Precision): RowO
       epsilon,
       geometry(attention),
     ];
-  }
-
-  function activationInput(activation: Activation): Tensor {
-    const index = ACTIVATIONS.indexOf(activation);
-    if (index < 0) throw new TensorError(`gated: activation "${activation}" is not one of ${ACTIVATIONS.join(", ")}`);
-    return constant(index);
   }
 
   return {

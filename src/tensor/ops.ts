@@ -75,6 +75,35 @@ export interface LoraWeight {
   readonly tensors: readonly Tensor[];
 }
 
+/** The frozen weights of one transformer block. */
+export interface BlockWeights {
+  readonly attentionNorm: Tensor;
+  readonly qkv: LinearWeight;
+  readonly rope: RopeConfig;
+  readonly attention: AttentionConfig;
+  readonly output: LinearWeight;
+  /** Gemma 3 normalises what attention and feed-forward add to the stream; null elsewhere. */
+  readonly postAttentionNorm: Tensor | null;
+  readonly feedforwardNorm: Tensor;
+  readonly gateUp: LinearWeight;
+  readonly down: LinearWeight;
+  readonly postFeedforwardNorm: Tensor | null;
+}
+
+/** The four joined linear layers of a block, by the projections that they hold. */
+export interface BlockLora<T> {
+  readonly qkv: T | null;
+  readonly output: T | null;
+  readonly gateUp: T | null;
+  readonly down: T | null;
+}
+
+/** What enters a block: the residual stream, float32 [N, D], and what the block before adds to it, T [N, D] (null before the first). */
+export interface BlockInput {
+  readonly residual: Tensor;
+  readonly branch: Tensor | null;
+}
+
 /** Sum of LoRA gradients over micro-batches, laid out as the flat parameter vector. */
 export interface GradientVector {
   readonly size: number;
@@ -122,6 +151,14 @@ export interface DecodeRow {
   readonly promptLength: number;
   readonly slot: number;
   readonly length: number;
+}
+
+/** A block as decoding meets it: its weights, an adapter's, and the caches of its layer. */
+export interface DecodeBlock {
+  readonly weights: BlockWeights;
+  readonly lora: BlockLora<LoraWeight>;
+  readonly prompts: LayerCache;
+  readonly completions: LayerCache;
 }
 
 export interface SamplingOptions {
@@ -247,6 +284,18 @@ export interface DecoderOps {
     config: AttentionConfig,
     rope: RopeConfig,
   ): Tensor;
+  /**
+   * All blocks of a decode step, one new token a row: the bits that rmsNorm, linear, decodeAttention and gated give block by block,
+   * with fewer calls. Null: not offered, compose it of these.
+   */
+  readonly decodeBlocks:
+    | ((
+        input: BlockInput,
+        blocks: readonly DecodeBlock[],
+        rows: readonly DecodeRow[],
+        config: { readonly rmsNormEpsilon: number; readonly activation: Activation },
+      ) => BlockInput)
+    | null;
   /** Draws one id a row from float32 [B, V]; logProbs are of softmax(logits / temperature), of softmax(logits) when greedy. */
   sample(logits: Tensor, options: SamplingOptions): { ids: Int32Array; logProbs: Float32Array };
 }

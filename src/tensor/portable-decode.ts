@@ -13,7 +13,7 @@ import type { Primitives } from "./primitives.js";
 import { sampleRow } from "./sample.js";
 import { scope, TensorError, type Tensor } from "./tensor.js";
 
-type DecodeOps = Pick<DecoderOps, "layerCache" | "fillCache" | "decodeAttention" | "sample">;
+type DecodeOps = Pick<DecoderOps, "layerCache" | "fillCache" | "decodeAttention" | "decodeBlocks" | "sample">;
 
 /** Score of a token that a row must not see, per position that it is off. */
 const FORBIDDEN = 1e30;
@@ -285,6 +285,8 @@ export function decodeOps(p: Primitives, precision: Precision, rope: DecoderOps[
         return result;
       });
     },
+
+    decodeBlocks: null,
 
     sample(logits, { temperature, topP, uniforms }) {
       const op = "sample";
