@@ -163,10 +163,18 @@ function concat(arrays: readonly Float32Array[]): Float32Array {
   return joined;
 }
 
+/** The constants of layouts met before: a decode step asks for those of every layer. */
+const layoutTensors = new WeakMap<LoraLayout, Tensor>();
+
 /** inputs, outputs, then five numbers a part: what `read_layout` of src/native/lora_plan.cc reads. */
-function layoutTensor({ inputs, outputs, parts }: LoraLayout): Tensor {
+function layoutTensor(layout: LoraLayout): Tensor {
+  const known = layoutTensors.get(layout);
+  if (known?.isLive) return known;
+  const { inputs, outputs, parts } = layout;
   const fields = parts.flatMap((part) => [part.rank, part.offsetA, part.offsetB, part.outputStart, part.outputEnd]);
-  return constant(inputs, outputs, ...fields);
+  const tensor = constant(inputs, outputs, ...fields);
+  layoutTensors.set(layout, tensor);
+  return tensor;
 }
 
 function scalesTensor(layout: LoraLayout): Tensor {

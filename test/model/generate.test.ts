@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Decoder } from "../../src/model/decoder.js";
 import { generate, generateEach, GenerationError } from "../../src/model/generate.js";
+import { activateLora, createLora } from "../../src/model/lora.js";
 import { scoreCompletions } from "../../src/model/score.js";
 import { createRandom } from "../../src/random.js";
 import { openOps } from "../../src/tensor/backend.js";
 import { liveTensors } from "../../src/tensor/tensor.js";
-import { openCheckpoint } from "./checkpoints.js";
+import { CHECKPOINTS, openCheckpoint } from "./checkpoints.js";
 
 let decoder: Decoder;
 beforeAll(async () => {
@@ -107,6 +108,17 @@ describe("generate", () => {
     }
     await expect(generate(decoder, [Int32Array.of(1, 999_999)])).rejects.toThrow(/999999/);
     expect(liveTensors()).toEqual(before);
+  });
+
+  it.each(CHECKPOINTS)("gives on %s the same bytes whether its blocks are computed in one call or op by op", async (name) => {
+    const whole = openCheckpoint(decoder.ops, name);
+    const adapter = createLora(whole, { r: 4, loraAlpha: 8, targetModules: ["q_proj", "v_proj", "down_proj"] }, createRandom(2));
+    const lora = activateLora(whole, adapter, false);
+    const options = { lora, maxNewTokens: 6, temperature: 1, samples: 2, eosIds: none };
+    const few = prompts.slice(0, 4);
+    const composed = { ...whole, ops: { ...whole.ops, decodeBlocks: null } };
+    expect(await generate(composed, few, options)).toEqual(await generate(whole, few, options));
+    for (const owner of [lora, adapter, whole]) owner.free();
   });
 
   it("gives nothing for no prompts", async () => {

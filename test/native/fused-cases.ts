@@ -137,7 +137,7 @@ export function normCase(c: FusedCases): string {
 }
 
 /** Any grouping of heads, head sizes of multiples of 8 and others. */
-function randomAttention(c: FusedCases): AttentionConfig {
+export function randomAttention(c: FusedCases): AttentionConfig {
   const kvHeads = c.integer(1, 3);
   return {
     heads: kvHeads * c.integer(1, 5),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { nativeOps } from "../../src/tensor/native.js";
-import type { AttentionConfig, DecodeRow, Precision } from "../../src/tensor/ops.js";
+import type { Activation, AttentionConfig, BlockWeights, DecodeRow, Precision } from "../../src/tensor/ops.js";
 import { liveTensors, scope, TensorError, type Tensor } from "../../src/tensor/tensor.js";
+import { decodeBlockCase } from "../native/decode-block-case.js";
 import { decodeCase, FusedCases } from "../native/fused-cases.js";
 
 const precisions: Precision[] = ["float32", "bfloat16"];
@@ -11,6 +12,10 @@ const width = 160;
 describe.each(precisions)("native decoding in %s", (precision) => {
   it("agrees with attention over whole sequences in 40 random worlds", () => {
     new FusedCases(precision, 21).run([decodeCase], 40);
+  });
+
+  it("computes 30 random blocks in one call each, to the bits of the ops one after the other", () => {
+    new FusedCases(precision, 23).run([decodeBlockCase], 30);
   });
 
   it("gives a row the same bits whatever the batch", () => {
@@ -45,6 +50,55 @@ describe.each(precisions)("native decoding in %s", (precision) => {
 });
 
 describe("native decoding", () => {
+  it("rejects a block whose parts do not fit together, and leaves nothing behind", () => {
+    const ops = nativeOps("float32");
+    const before = liveTensors();
+    const caches = { prompts: ops.layerCache(1, 4, config), completions: ops.layerCache(2, 4, config) };
+    const run = (change: Partial<BlockWeights>, rows = 2, activation: Activation = "silu"): unknown => {
+      const [vector, linear] = [
+        (size: number) => ops.device.upload(new Float32Array(size).fill(1), [size]),
+        (inputs: number, outputs: number) => ops.linearWeight(inputs, [{ weight: new Float32Array(inputs * outputs) }]),
+      ];
+      const weights: BlockWeights = {
+        attentionNorm: vector(20),
+        qkv: linear(20, width),
+        rope: { frequencies: vector(8), queryNorm: null, keyNorm: null, normEpsilon: 0 },
+        attention: config,
+        output: linear(96, 20),
+        postAttentionNorm: null,
+        feedforwardNorm: vector(20),
+        gateUp: linear(20, 60),
+        down: linear(30, 20),
+        postFeedforwardNorm: null,
+        ...change,
+      };
+      const lora = { qkv: null, output: null, gateUp: null, down: null };
+      const residual = ops.device.upload(new Float32Array(rows * 20), [rows, 20]);
+      const places = Array.from({ length: 2 }, (_, slot) => ({ promptSlot: 0, promptLength: 0, slot, length: 0 }));
+      const blocks = [{ weights, lora, ...caches }];
+      return ops.decodeBlocks!({ residual, branch: null }, blocks, places, { rmsNormEpsilon: 1e-5, activation });
+    };
+    scope(() => void run({}));
+    const linear = (inputs: number, outputs: number) =>
+      ops.linearWeight(inputs, [{ weight: new Float32Array(inputs * outputs) }]);
+    const wrong: [RegExp, () => unknown][] = [
+      [/"residual".*\[2, 20\], got float32 \[3, 20\]/, () => run({}, 3)],
+      [/"qkv_layout": expected a layer of 20 -> 160, got 20 -> 161/, () => run({ qkv: linear(20, 161) })],
+      [/"output_layout": expected a layer of 96 -> 20, got 95 -> 20/, () => run({ output: linear(95, 20) })],
+      [/"gate_up_layout": expected a layer of 20 -> 60, got 20 -> 30/, () => run({ gateUp: linear(20, 30) })],
+      [/"down_layout": expected a layer of 30 -> 20, got 30 -> 96/, () => run({ down: linear(30, 96) })],
+      [/"post_attention_norm".*\[20\], got float32 \[96\]/, () => run({ postAttentionNorm: ops.device.upload(new Float32Array(96), [96]) })], // prettier-ignore
+      [/activation "relu"/, () => run({}, 2, "relu" as Activation)],
+    ];
+    for (const [message, call] of wrong) {
+      expect(() => scope(() => void call()), String(message)).toThrow(TensorError);
+      expect(() => scope(() => void call())).toThrow(message);
+    }
+    caches.prompts.free();
+    caches.completions.free();
+    expect(liveTensors()).toEqual(before);
+  });
+
   it("rejects slots, lengths and shapes that do not fit, and leaves nothing behind", () => {
     const ops = nativeOps("float32");
     const { device } = ops;

@@ -4,7 +4,8 @@
 // float32 buffer. Every engine adds along k in one fixed order for every row and column, however rows and panels are grouped, so
 // that the result for a row never depends on its neighbours. Included inside the namespace of an instruction set.
 
-// One term of a product: `k` rows (a multiple of the engine's step) of P panels, `panel_stride` elements apart.
+// One term of a product: `k` rows (a multiple of the engine's step) of P panels, `panel_stride` elements apart. `ahead`: how many
+// elements after them the panels stand that will be read next, and that are fetched from memory meanwhile; 0: none.
 template <class X, class T>
 struct Term {
   const X* x;
@@ -12,6 +13,7 @@ struct Term {
   const T* panels;
   int64_t panel_stride;
   int64_t k;
+  int64_t ahead = 0;
 };
 
 #if defined(__AVX512F__)
@@ -38,6 +40,13 @@ constexpr int kVectors = static_cast<int>(kPanelColumns) / kLanes;  // in one ro
 
 TI_INLINE Floats load_floats(const float* from) { return *reinterpret_cast<const LooseFloats*>(from); }
 
+// Into the second-level cache: the first holds what is multiplied now.
+template <int P, class T>
+TI_INLINE void fetch_ahead(const T* panels, int64_t panel_stride) {
+#pragma GCC unroll 16
+  for (int p = 0; p < P; p++) __builtin_prefetch(panels + p * panel_stride, 0, 2);
+}
+
 // Adds a term to R rows x P panels of sums: float32 panels.
 template <int R, int P>
 TI_INLINE void add_term(Floats (&sums)[R][P * kVectors], const Term<float, float>& term) {
@@ -49,6 +58,7 @@ TI_INLINE void add_term(Floats (&sums)[R][P * kVectors], const Term<float, float
     for (int v = 0; v < P * kVectors; v++) {
       w[v] = load_floats(panels + (v / kVectors) * term.panel_stride + k * kPanelColumns + v % kVectors * kLanes);
     }
+    if (term.ahead > 0) fetch_ahead<P>(panels + term.ahead + k * kPanelColumns, term.panel_stride);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       const Floats a = x[r * term.x_stride + k] - Floats{};
@@ -64,6 +74,7 @@ TI_INLINE void add_term(Floats (&sums)[R][P * kVectors], const Term<float, bf16>
   const bf16* panels = term.panels;
   const float* x = term.x;
   for (int64_t k = 0; k < term.k; k += 2) {
+    if (term.ahead > 0) fetch_ahead<P>(panels + term.ahead + k * kPanelColumns, term.panel_stride);
 #pragma GCC unroll 2
     for (int odd = 0; odd < 2; odd++) {
       Floats w[P * kVectors];
@@ -94,6 +105,7 @@ TI_INLINE void add_term(Floats (&sums)[R][P * kVectors], const Term<bf16, bf16>&
     __m512bh w[P];
 #pragma GCC unroll 16
     for (int p = 0; p < P; p++) w[p] = (__m512bh)_mm512_loadu_si512(panels + p * term.panel_stride + k * kPanelColumns);
+    if (term.ahead > 0) fetch_ahead<P>(panels + term.ahead + k * kPanelColumns, term.panel_stride);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       int pair;

@@ -120,14 +120,20 @@ TI_INLINE void multiply_pieces(E& engine, int rows, Term<typename E::Left, T> fi
 
 template <int P, class E, class T, class Y>
 TI_INLINE void multiply_panels(E& engine, const LinearArguments<T>& a, const typename E::Left* x, int64_t x_stride,
-                               const typename E::Left* projected, int64_t panel, int64_t first_row, int64_t last_row, Y* y) {
+                               const typename E::Left* projected, int64_t panel, int64_t last_panel, int64_t first_row,
+                               int64_t last_row, Y* y) {
   alignas(64) float sums[E::kRows * P * kPanelColumns];
   const int64_t weight_size = panel_size(a.inner, kRowStep<T>);
   const PanelUpdate update = a.updates ? a.updates[panel] : PanelUpdate{0, 0, 0};
+  // The first rows to meet these panels bring the next ones along: else nothing would be read from memory while the others compute.
+  // Of a long contraction only the next piece: more would not stay in the cache until it is read.
+  const int64_t ahead = panel + 2 * P <= last_panel ? smaller(P * weight_size, kPiece * kPanelColumns) : 0;
   for (int64_t row = first_row; row < last_row; row += E::kRows) {
     const int rows = static_cast<int>(smaller(E::kRows, last_row - row));
     multiply_pieces<P, E, T>(
-        engine, rows, {x + row * x_stride, x_stride, a.weight + panel * weight_size, weight_size, round_up(a.inner, E::kStep)},
+        engine, rows,
+        {x + row * x_stride, x_stride, a.weight + panel * weight_size, weight_size, round_up(a.inner, E::kStep),
+         row == first_row ? ahead : 0},
         {projected + row * a.padded_ranks + update.projected_padded, a.padded_ranks, a.second_factor + update.packed,
          update.rows * kPanelColumns, update.rows},
         sums);
@@ -163,13 +169,13 @@ TI_INLINE void multiply_range(E& engine, const LinearArguments<T>& a, const type
   while (panel < last_panel) {
     const int64_t left = last_panel - panel;
     if (few && left >= E::kManyPanels && same_update(a.updates, panel, E::kManyPanels)) {
-      multiply_panels<E::kManyPanels>(engine, a, x, x_stride, projected, panel, first_row, last_row, y);
+      multiply_panels<E::kManyPanels>(engine, a, x, x_stride, projected, panel, last_panel, first_row, last_row, y);
       panel += E::kManyPanels;
     } else if (left >= E::kPanels && same_update(a.updates, panel, E::kPanels)) {
-      multiply_panels<E::kPanels>(engine, a, x, x_stride, projected, panel, first_row, last_row, y);
+      multiply_panels<E::kPanels>(engine, a, x, x_stride, projected, panel, last_panel, first_row, last_row, y);
       panel += E::kPanels;
     } else {
-      multiply_panels<1>(engine, a, x, x_stride, projected, panel, first_row, last_row, y);
+      multiply_panels<1>(engine, a, x, x_stride, projected, panel, last_panel, first_row, last_row, y);
       panel++;
     }
   }
@@ -201,7 +207,7 @@ static void linear(const LinearArguments<T>& a, Y* y) {
   // weights, so every thread gets one run of panels.
   const bool few = a.rows <= 2 * E::kRows;
   const int64_t threads = max_threads();
-  const int64_t share = round_up((panels + threads - 1) / threads, E::kManyPanels);
+  const int64_t share = round_up((panels + threads - 1) / threads, a.rows <= E::kFewRowsLimit ? E::kManyPanels : E::kPanels);
   const int64_t task_panels = few ? share : kTaskPanels;
   const int64_t panel_tasks = (panels + task_panels - 1) / task_panels;
   const int64_t project_rows = few ? a.rows : round_up((a.rows + threads - 1) / threads, E::kRows);
@@ -229,7 +235,7 @@ static void linear(const LinearArguments<T>& a, Y* y) {
       for (int64_t g = 0; g < a.group_count; g++) {
         const int64_t group_panels = panel_count(a.groups[g].columns);
         const int64_t blocks = (a.rows + project_rows - 1) / project_rows;
-#pragma omp for schedule(static) nowait
+#pragma omp for schedule(dynamic) nowait
         for (int64_t task = 0; task < group_panels * blocks; task++) {
           const int64_t first = task / group_panels * project_rows;
           project(engine, a, x, x_stride, a.groups[g], task % group_panels, first, smaller(a.rows, first + project_rows),
