@@ -39,7 +39,7 @@ export function decodeBlockCase(c: FusedCases): string {
         branch: c.random() < 0.5 ? c.active(c.activations(rows.length * width), rows.length, width) : null,
       };
       const together = ops.decodeBlocks!(input, ways[0], rows, { ...CONFIG, activation });
-      const apart = ways[1].reduce((entering, block) => blockByOps(c, entering, block, rows, activation), input as BlockInput);
+      const apart = ways[1].reduce<BlockInput>((entering, block) => blockByOps(c, entering, block, rows, activation), input);
       for (const part of ["residual", "branch"] as const) {
         const [one, other] = [together[part]!, apart[part]!].map((x) => ops.device.download(x) as Float32Array);
         assert.deepEqual(one, other, `${shape}: ${part} at length ${length}`);
