@@ -8,7 +8,7 @@ import { pairsIn, type Pair } from "./distillation-grid.js";
 import { CONDITION_NAMES, INTENT_CONDITIONS } from "./distillation-names.js";
 import { publishedCells } from "./distillation-published.js";
 import { doneCell, gridOf, type DistillationRecord } from "./distillation-runs.js";
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { intervalFigure, type IntervalSeries } from "./intervals.js";
 

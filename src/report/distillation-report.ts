@@ -14,7 +14,7 @@ import {
 import { gridHeatmap } from "./distillation-heatmap.js";
 import { CONDITION_NAMES, OF_PUBLISHED } from "./distillation-names.js";
 import { gridOf, MEASURES, type CellRunRecord, type DistillationRecord, type Measure } from "./distillation-runs.js";
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { loadPublished } from "./published.js";
 
