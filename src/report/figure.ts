@@ -7,8 +7,10 @@
  * in them through {@link figureText}.
  */
 import { writeFile } from "node:fs/promises";
+import { extname } from "node:path";
 import { displayable, type Displayable } from "./display.js";
-import { drawSvg, type PlotlyFigure } from "./plotly.js";
+import { drawSvg, FigureError, type PlotlyFigure } from "./plotly.js";
+import { svgToPng } from "./png.js";
 import { visibleText } from "./text.js";
 
 export type { PlotlyFigure } from "./plotly.js";
@@ -75,9 +77,15 @@ export function figureSvg(figure: PlotlyFigure): Promise<string> {
   return drawSvg(prepare(figure), sizeOf(figure.layout));
 }
 
-/** Writes the figure as an SVG file. */
+/**
+ * Writes the figure for a paper, as its path ends: `.svg`, or `.png` with three pixels a CSS pixel (300 a printed inch at 96 CSS pixels).
+ * @throws FigureError for another ending
+ */
 export async function writeFigure(path: string, figure: PlotlyFigure): Promise<void> {
-  await writeFile(path, `${await figureSvg(figure)}\n`);
+  const ending = extname(path).toLowerCase();
+  if (ending !== ".svg" && ending !== ".png") throw new FigureError(`${path}: a figure is written as .svg or as .png`);
+  const svg = await figureSvg(figure);
+  await writeFile(path, ending === ".svg" ? `${svg}\n` : await svgToPng(svg));
 }
 
 function prepare({ data, layout }: PlotlyFigure): PlotlyFigure {
