@@ -8,14 +8,17 @@ export default defineCommand({
   args: {
     names: { type: "positional", required: false, description: "Notebooks, such as 00-data; all if none is named" },
   },
-  run: ({ args }) => renderAndShow(args._),
+  run: async ({ args }) => {
+    await renderAndShow(args._);
+  },
 });
 
 /**
  * Renders the named notebooks, all of them if none is named, and prints where they are; a cell that failed sets the exit code.
+ * @returns names of those in which a cell failed
  * @throws NotebookError as `renderNotebooks` does
  */
-export async function renderAndShow(names: readonly string[]): Promise<void> {
+export async function renderAndShow(names: readonly string[]): Promise<readonly string[]> {
   const onCell = (name: string, cell: number, cells: number): void => {
     process.stderr.write(`${name}: cell ${cell} of ${cells}\n`);
   };
@@ -33,4 +36,5 @@ export async function renderAndShow(names: readonly string[]): Promise<void> {
   }
   if (failed.length > 0) process.exitCode = 1;
   else if (rendered.length === 0) console.log("there is no notebook in notebooks/");
+  return failed.map(({ name }) => name);
 }
