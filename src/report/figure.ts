@@ -13,7 +13,7 @@ import { drawSvg, FigureError, type PlotlyFigure } from "./plotly.js";
 import { svgToPng } from "./png.js";
 import { visibleText } from "./text.js";
 
-export type { PlotlyFigure } from "./plotly.js";
+export { FigureError, type PlotlyFigure } from "./plotly.js";
 
 /** Eight colours that remain apart for colour-blind readers and in print (Okabe and Ito, 2008); the first are the darkest. */
 export const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#f0e442"] as const;

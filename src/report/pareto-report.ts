@@ -72,13 +72,19 @@ const schema = z.array(
   }),
 );
 
+/** The times that were measured of an experiment; null if none were. @throws DataFormatError or RunFolderError for a damaged file */
+export function readRequests({ folder }: ExperimentRecord): ModeLatency[] | null {
+  const file = join(folder, FILE);
+  return existsSync(file) ? checkRow(schema, readJson(file), file, 0) : null;
+}
+
 /**
  * Times single requests on prompts of our own test split, once: the numbers are kept as `requests.json` in the experiment's folder.
  * @returns null if they were not measured and the folder has no adapters to measure with (a recorded run).
  */
 export async function requestLatencies(experiment: ExperimentRecord, signal?: AbortSignal): Promise<ModeLatency[] | null> {
-  const file = join(experiment.folder, FILE);
-  if (existsSync(file)) return checkRow(schema, readJson(file), file, 0);
+  const known = readRequests(experiment);
+  if (known !== null) return known;
   const chosen = modesOf(experiment).map((mode) => chosenRuns(experiment, mode)[0]);
   const folders = chosen.map((run) => join(experiment.folder, runFolder(run), "adapter"));
   if (!folders.every((folder) => existsSync(folder))) return null;
@@ -98,7 +104,7 @@ export async function requestLatencies(experiment: ExperimentRecord, signal?: Ab
         adapter.free();
       }
     }
-    writeJson(file, measured);
+    writeJson(join(experiment.folder, FILE), measured);
     return measured;
   } finally {
     model.free();
