@@ -133,7 +133,12 @@ function readPlan({ arms }: Arms, out: string, wanted: readonly string[]): Plann
   });
 }
 
-function partsOf({ allRuns }: z.infer<typeof doneSchema>): PlannedArm["parts"] {
+interface TimedRun {
+  readonly training: { readonly seconds: number };
+  readonly evaluationSeconds: number;
+}
+
+function partsOf({ allRuns }: { readonly allRuns: readonly TimedRun[] }): PlannedArm["parts"] {
   return {
     training: allRuns.reduce((sum, { training }) => sum + training.seconds, 0),
     evaluation: allRuns.reduce((sum, { evaluationSeconds }) => sum + evaluationSeconds, 0),

@@ -58,7 +58,7 @@ beforeAll(async () => {
   // Two labels are the other way round, one row has none; of the pool one row is trained on already, one asked about.
   const other = train
     .slice(1)
-    .map((row, i) => ({ ...row, label: i < 2 ? (row.label === "safe" ? "harmful" : "safe") : row.label }) as Row);
+    .map((row, i): Row => ({ ...row, label: i < 2 ? (row.label === "safe" ? "harmful" : "safe") : row.label }));
   config = ablationsConfig({
     ...ABLATIONS_PRESETS.smoke,
     ...{ trainSet: write("train.jsonl", train), validationSet: write("validation.jsonl", rows(4, 50, { intent: "To see" })) },
