@@ -25,7 +25,8 @@ const PRESETS: Readonly<Record<RunKind, Readonly<Record<string, object>>>> = {
 export function commandOf(kind: RunKind, config: Settings): { readonly command: string; readonly notes: readonly string[] } {
   const candidates = Object.entries(PRESETS[kind]).map(([name, preset]) => {
     const settings = preset as Settings;
-    return { name, settings, changed: Object.keys(config).filter((key) => !isDeepStrictEqual(config[key], settings[key])) };
+    const changed = Object.keys(config).filter((key) => !isDeepStrictEqual(config[key], settings[key]));
+    return { name, settings, changed: withBothRates(changed, config, settings) };
   });
   const { name, settings, changed } = candidates.reduce((best, one) => (one.changed.length < best.changed.length ? one : best));
   const notes: string[] = [];
@@ -39,9 +40,18 @@ export function commandOf(kind: RunKind, config: Settings): { readonly command: 
     const text = Array.isArray(value) ? value.map((one) => placeless(String(one))).join(",") : placeless(String(value));
     return ["--set", shellWord(`${key}=${text}`)];
   });
-  const later = Object.keys(settings).filter((key) => settings[key] !== undefined && !Object.hasOwn(config, key));
+  const later = Object.keys(settings).filter((key) => key !== OTHER_RATES && !Object.hasOwn(config, key));
   if (later.length > 0) notes.push(`made before the preset had ${later.join(", ")}`);
   return { command: ["npx", "true-intents", "run", kind, "--preset", name, ...words].join(" "), notes };
+}
+
+const [RATES, OTHER_RATES] = ["learningRates", "classificationLearningRates"];
+
+/** Rates that are set are for both modes, unless classification's are set too (sftConfig): either needs the other said. */
+function withBothRates(changed: readonly string[], config: Settings, preset: Settings): readonly string[] {
+  if (!Object.hasOwn(preset, OTHER_RATES)) return changed;
+  const needed = !Object.hasOwn(config, OTHER_RATES) ? RATES : changed.includes(RATES) ? OTHER_RATES : null;
+  return needed === null || changed.includes(needed) ? changed : [...changed, needed];
 }
 
 /** A setting without what says where it was: of a path its last part, of a server's address all but its host. */

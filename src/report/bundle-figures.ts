@@ -1,6 +1,7 @@
 /** A report's figures: those of its first page, and for papers every figure of every notebook as SVG and PNG. */
 import type { BundlePage, PageFigure } from "./bundle-pages.js";
 import { baselineModel } from "./measured-models.js";
+import type { MeasuredPoints } from "./bundle-results.js";
 import type { BundleRuns } from "./bundle-runs.js";
 import { figureSvg, FigureError } from "./figure.js";
 import { pointsOf } from "./pareto-points.js";
@@ -13,9 +14,9 @@ export interface NamedFigure extends PageFigure {
 }
 
 /** The frontier: in batches beside the paper's, one request at a time, and with AUPRC, as far as there are points of each kind. */
-export async function paretoFigures(runs: BundleRuns): Promise<NamedFigure[]> {
-  const models = [...runs.models, ...runs.baselines.map((baseline) => baselineModel(baseline, runs.testSets))];
-  const measured = pointsOf(models);
+export async function paretoFigures(runs: BundleRuns, points: MeasuredPoints): Promise<NamedFigure[]> {
+  const baselines = runs.baselines.map((baseline) => baselineModel(baseline, runs.testSets));
+  const measured = [...points.values(), ...pointsOf(baselines)];
   const single = measured.flatMap((point): ParetoPoint[] => {
     const request = runs.requests.get(point.model);
     if (request === undefined) return [];
@@ -35,7 +36,11 @@ export async function paretoFigures(runs: BundleRuns): Promise<NamedFigure[]> {
       latency: "Median latency of a single request (ms) ↓",
     },
     {
-      ...{ name: "pareto-auprc", title: "The same with AUPRC, measured here", points: pointsOf(models, "AUPRC") },
+      ...{
+        name: "pareto-auprc",
+        title: "The same with AUPRC, measured here",
+        points: pointsOf([...runs.models, ...baselines], "AUPRC"),
+      },
       latency: "Time per prompt in batches (ms) ↓",
     },
   ];

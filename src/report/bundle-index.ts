@@ -101,7 +101,7 @@ function resultsTable({ sets, groups }: Results): string {
     ({ title, rows }) =>
       `<tbody>\n<tr><th scope="rowgroup" colspan="${head.length}">${escapeHtml(title)}</th></tr>\n${rows.map((row) => resultRow(row, sets)).join("\n")}\n</tbody>`,
   );
-  return `<p id="about-results">F1 of the harmful class, unparsed answers counted as wrong; below it the 95% interval over prompts and seeds, and the AUROC. Means are over the sets of a row, the published ones over the five benchmarks: compare rows on the same set. Times are of different machines.</p>
+  return `<p id="about-results">F1 of the harmful class, unparsed answers counted as wrong; below it the 95% interval over prompts and seeds, and the AUROC. Means are over the sets of a row, the published ones over the five benchmarks: compare rows on the same set. The published benchmark rows are one version before the paper’s last. Times are of different machines.</p>
 <div class="wide" role="region" aria-label="Table of results" tabindex="0">
 <table class="results" aria-describedby="about-results">
 <thead><tr>${head.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join("")}</tr></thead>
@@ -170,6 +170,7 @@ ${lines.map(([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td 
       ...run.data.map(([set, hash]) => [`sha256 of ${setTitle(set)}`, code(hash)] as const),
     ]),
   );
-  const report = table("This report", [["Command", code(command)], ...plain(environment)]);
+  const made = plain(environment).map(([name, value]): [string, string] => [name === "Begun" ? "Made" : name, value]);
+  const report = table("This report", [["Command", code(command)], ...made]);
   return `<p>Commands are made from the settings that the runs left; the hashes are of the rows, whatever file they came from.</p>\n${[...runs, report].join("\n")}`;
 }

@@ -7,7 +7,7 @@ import { BENCHMARK_NAMES, BENCHMARK_ORDER, publishedRows } from "./benchmark-tab
 import type { BundleRuns } from "./bundle-runs.js";
 import { baselineModel, type MeasuredModel } from "./measured-models.js";
 import { pointsOf } from "./pareto-points.js";
-import type { Range } from "./pareto.js";
+import type { ParetoPoint, Range } from "./pareto.js";
 import { loadPublished } from "./published.js";
 
 /** A number, its 95% interval, and the area under the ROC curve beside it; null where they are not known. */
@@ -42,14 +42,21 @@ export interface Results {
   readonly groups: readonly ResultGroup[];
 }
 
+/** Points that are known already: their intervals take a second each. */
+export type MeasuredPoints = ReadonlyMap<MeasuredModel, ParetoPoint>;
+
+export function measuredPoints({ models }: BundleRuns): MeasuredPoints {
+  return new Map(models.flatMap((model) => pointsOf([model]).map((point) => [model, point] as const)));
+}
+
 /** Models measured here first, each group in the order of its experiments; then the paper's, as printed. */
-export function resultRows(runs: BundleRuns): Results {
+export function resultRows(runs: BundleRuns, points: MeasuredPoints): Results {
   const models = [...runs.models, ...runs.baselines.map((baseline) => baselineModel(baseline))];
   const own = models.filter(({ runs: said }) => said.some((seeds) => seeds.length > 0));
   const tested = [...new Set([...runs.testSets, ...own.flatMap(({ sets }) => sets)])];
   const group = (title: string, kind: MeasuredModel["group"]): ResultGroup => ({
     title,
-    rows: own.filter((model) => model.group === kind).map((model) => ownRow(model, runs)),
+    rows: own.filter((model) => model.group === kind).map((model) => ownRow(model, runs, points)),
   });
   const groups = [group("Measured here", "measured here"), group("Distilled here", "distilled here"), ...published()];
   return {
@@ -58,7 +65,7 @@ export function resultRows(runs: BundleRuns): Results {
   };
 }
 
-function ownRow(model: MeasuredModel, { requests }: BundleRuns): ResultRow {
+function ownRow(model: MeasuredModel, { requests }: BundleRuns, points: MeasuredPoints): ResultRow {
   const scores = model.sets.flatMap((set, i) => {
     const seeds = model.runs[i];
     const f1 = seeds.length === 0 ? null : bootstrapInterval(seeds, f1Statistic());
@@ -66,7 +73,7 @@ function ownRow(model: MeasuredModel, { requests }: BundleRuns): ResultRow {
     const auroc = meanOf(seeds.map((said) => score(said).auroc));
     return [[set, { value: f1.estimate, range: { low: f1.low, high: f1.high }, auroc }] as const];
   });
-  const point = pointsOf([model]).at(0) ?? null;
+  const point = points.get(model) ?? pointsOf([model]).at(0) ?? null;
   const request = requests.get(model.name);
   return {
     model: model.name,

@@ -6,7 +6,7 @@ import { exportFigures, paretoFigures } from "./bundle-figures.js";
 import { GENERATOR, indexPage } from "./bundle-index.js";
 import { bundlePages, type BundlePages, type PageOptions } from "./bundle-pages.js";
 import { withoutPlaces } from "./bundle-places.js";
-import { resultRows } from "./bundle-results.js";
+import { measuredPoints, resultRows } from "./bundle-results.js";
 import { environmentLines, readBundleRuns, type BundleRuns } from "./bundle-runs.js";
 
 /** The folder for a report holds something else. Nothing was changed. */
@@ -44,14 +44,14 @@ const ENTRIES = ["index.html", "notebooks", "figures"] as const;
 export async function writeBundle(out: string, options: BundleOptions = {}): Promise<Bundle> {
   checkFolder(out);
   const runs = readBundleRuns(options.results);
-  const results = resultRows(runs);
+  const points = measuredPoints(runs);
   const wanted = options.notebooks ?? true;
   const pages = wanted ? await bundlePages({ newest: runs.newest, ...options }) : { pages: [], notes: [] };
   options.signal?.throwIfAborted();
-  const figures = await paretoFigures(runs);
+  const figures = await paretoFigures(runs, points);
   const exported = options.figures === true ? await exportFigures(figures, pages.pages) : null;
   const index = indexPage({
-    ...{ runs, results, figures, notes: pages.notes, files: exported?.list ?? [] },
+    ...{ runs, results: resultRows(runs, points), figures, notes: pages.notes, files: exported?.list ?? [] },
     pages: wanted ? pages.pages : null,
     environment: environmentLines(describeEnvironment(null)),
     command: options.command ?? "npx true-intents report",
