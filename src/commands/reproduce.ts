@@ -97,11 +97,16 @@ export async function reproduce({ preset, only, seeds, fresh, plan, out, more = 
     throw error;
   }
   const folders = runFolders(root, preset);
-  console.log(`\n${await resultsTable(folders)}\n`);
+  const drawn = await resultsTable(folders).catch((error: unknown) => error);
+  console.log(`\n${typeof drawn === "string" ? drawn : "The table of results cannot be drawn, see below."}\n`);
   const shown = Object.values(folders).filter((folder) => existsSync(join(folder, "summary.json")));
   if (shown.length > 0)
     console.log(`Predictions, logs and adapters: ${shown.map((folder) => relative(process.cwd(), folder)).join(", ")}`);
-  told(results, only !== null);
+  told([...results, ...(typeof drawn === "string" ? [] : [notDrawn(drawn)])], only !== null);
+}
+
+function notDrawn(error: unknown): StageResult {
+  return { name: "the table", state: "failed", reason: error instanceof Error ? error.message : String(error), error };
 }
 
 function told(results: readonly StageResult[], byName: boolean): void {

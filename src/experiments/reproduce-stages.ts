@@ -123,7 +123,7 @@ export async function openStages(
     },
     distillation: {
       name: "distillation",
-      what: `${cells.chosen.length} cells; ${seedsText(distillation)}`,
+      what: `${cells.chosen.length} cell${cells.chosen.length === 1 ? "" : "s"}; ${seedsText(distillation)}`,
       after: [],
       look: () => {
         const missing = notAtHand(sets, distillation) ?? (cells.chosen.length === 0 ? cells.missing : null);

@@ -20,7 +20,7 @@ interface Made extends Stage {
 }
 
 /** A stage that is done once it ran. */
-function stage(name: string, after: readonly string[] = [], change: Partial<StageLook> & { throws?: unknown } = {}): Made {
+function stage(name: string, after: readonly string[] = [], change: Partial<StageLook> & { throws?: Error } = {}): Made {
   const { throws, ...look } = change;
   const runs: { fresh: boolean }[] = [];
   let done = false;
