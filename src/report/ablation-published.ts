@@ -1,4 +1,5 @@
 /** The paper's ablations (sections 1.4 and 7.4 of the record of arXiv 2606.27210): five training sets, one run each. */
+import type { Ablation } from "../experiments/ablations-config.js";
 import { AIMS_TEST } from "../experiments/presets/sets.js";
 import { meanOf } from "../experiments/spread.js";
 import { markOf, ranks } from "./benchmark-ranks.js";
@@ -12,14 +13,12 @@ import type { Benchmark, LabelSource, TestSet } from "./published-tables.js";
 import { scatterLabels } from "./scatter-labels.js";
 import { showTable } from "./table-html.js";
 
-/** Which published columns belong to an ablation, beside the first one; and how the arms here are called. */
-export const PUBLISHED_ARMS: Readonly<
-  Record<Exclude<LabelSource, "hardHumanLabels">, { readonly ablation: "source" | "scale" | "mix"; readonly arm: string }>
-> = {
-  hardWildguardLabels: { ablation: "source", arm: "other-labels" },
-  randomWildguardLabels: { ablation: "source", arm: "random" },
-  annotatedPlusRandom: { ablation: "mix", arm: "mix" },
-  fullWildguardmix: { ablation: "scale", arm: "pool" },
+/** Which ablation each published column belongs to; the first column is what the others are compared with. */
+const ABLATION_OF: Readonly<Record<Exclude<LabelSource, "hardHumanLabels">, Ablation>> = {
+  hardWildguardLabels: "source",
+  randomWildguardLabels: "source",
+  annotatedPlusRandom: "mix",
+  fullWildguardmix: "scale",
 };
 
 const setName = (set: TestSet): string => (set === AIMS_TEST ? "AIMS test" : BENCHMARK_NAMES[set]);
@@ -47,10 +46,10 @@ export function publishedSources(): Displayable {
 }
 
 /** Each training set's F1 less that of the hard subset under human labels, by benchmark. @param ablation one alone */
-export function publishedSourceGains(ablation?: "source" | "scale" | "mix"): IntervalSeries[] {
+export function publishedSourceGains(ablation?: Ablation): IntervalSeries[] {
   const { columns, rows } = loadPublished("label-source");
   return columns.flatMap(({ key, name }) => {
-    if (key === "hardHumanLabels" || (ablation !== undefined && PUBLISHED_ARMS[key].ablation !== ablation)) return [];
+    if (key === "hardHumanLabels" || (ablation !== undefined && ABLATION_OF[key] !== ablation)) return [];
     const values = rows.map(({ set, f1 }) => [set, { value: f1[key] - f1.hardHumanLabels }] as const);
     return [{ name: `${name}, published (one run)`, kind: "published", values: Object.fromEntries(values) }];
   });

@@ -9,9 +9,8 @@ import type { Mode } from "../experiments/sft-config.js";
 import { armModes, armRuns, doneArms, type AblationsRecord, type ArmRecord } from "./ablation-runs.js";
 import { scoreTable } from "./conditions.js";
 import { learningCurves } from "./learning-curves.js";
-import { againstStart, comparedText, differenceFigure, differenceTable, type Compared } from "./differences.js";
+import { againstStart, comparedText, differenceTable, type Compared } from "./differences.js";
 import { PALETTE, type PlotlyFigure } from "./figure.js";
-import type { IntervalSeries } from "./intervals.js";
 
 /** What was run: model, rows of every arm, sets; what is missing, and why. */
 export function ablationSetting(run: AblationsRecord): string {
@@ -51,11 +50,6 @@ export function againstAnnotated(run: AblationsRecord, ablation: Ablation): Comp
       return againstStart(run.testSets, start, armModes(run).length > 1 ? { ...own, name: `${own.name}, ${mode}` } : own) ?? [];
     });
   });
-}
-
-/** @param beside the paper's differences, drawn where the set is the same */
-export function armFigure(compared: readonly Compared[], title: string, beside: readonly IntervalSeries[] = []): PlotlyFigure[] {
-  return differenceFigure(compared, title, beside);
 }
 
 export function armTable(compared: readonly Compared[]): object[] {

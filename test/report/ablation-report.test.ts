@@ -16,13 +16,13 @@ import {
   ablationSetting,
   againstAnnotated,
   armCurves,
-  armFigure,
   armScores,
   armTable,
   armText,
   scaleFigure,
 } from "../../src/report/ablation-report.js";
 import { findAblations, readAblations } from "../../src/report/ablation-runs.js";
+import { differenceFigure } from "../../src/report/differences.js";
 import { DISPLAY, type Displayable } from "../../src/report/display.js";
 import { figureSvg, type PlotlyFigure } from "../../src/report/figure.js";
 import { loadPublished } from "../../src/report/published.js";
@@ -105,7 +105,7 @@ describe("ablations on disk", () => {
       { set: "xstest", model: "mix" },
     ]);
     // The published gain on the set that both have.
-    const [figure] = armFigure(compared, "t", publishedSourceGains("source"));
+    const [figure] = differenceFigure(compared, "t", publishedSourceGains("source"));
     const published = tracesOf(figure).filter(({ name }) => name.endsWith("published (one run)"));
     const row = loadPublished("label-source").rows.find(({ set }) => set === "xstest")!.f1;
     expect(published.map(({ x }) => x)).toEqual([

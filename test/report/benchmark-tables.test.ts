@@ -320,6 +320,13 @@ describe("what is on disk", () => {
     const found = findBenchmarkModels(names, at);
     expect(found.models.map(({ name }) => name)).toEqual(["tiny-random SFT, classification", "m + best, generation (evaluate)"]);
     expect(found.origins).toContain("SFT: These are the numbers of your own run");
+    // A baseline that labelled training rows is not one that was tested.
+    for (const name of ["labels", "asked"]) {
+      const place = evaluation(join(at, "runs", "ablations-small", name));
+      writeFileSync(join(place, "summary.json"), JSON.stringify({ kind: "baseline", model: name, form: "f", latency: null }));
+    }
+    expect(findBenchmarkModels(names, at).models.map(({ name }) => name)).toContain("asked, f");
+    expect(findBenchmarkModels(names, at).models).toHaveLength(3);
     writeFileSync(join(at, "runs", "sft-small", "config.json"), "[]");
     expect(() => findBenchmarkModels(names, at)).toThrow(DataFormatError);
   });
