@@ -52,8 +52,8 @@ export interface Reproduction {
 }
 
 /**
- * The experiments at a size. `small` is cut to about 45 minutes on two cores: LE-DPO and IF-DPO without their union, the smallest student,
- * GRPO with the paper's reward alone. What was cut goes on in the same folders: `run dpo`, `run distillation`, `run grpo`.
+ * The experiments at a size. `small` is cut to about 45 minutes on two cores: LE-DPO and IF-DPO without their union, the smaller student of the
+ * larger teacher, GRPO with the paper's reward alone. What was cut goes on in the same folders: `run dpo`, `run distillation`, `run grpo`.
  * @param seeds of every experiment, "22,42,123"; default: each preset's own, of `smoke` the first
  * @throws ConfigError if they are no seeds
  */
@@ -64,7 +64,7 @@ export function reproduction(preset: Preset, seeds?: string): Reproduction {
     sft: sftConfig(SFT_PRESETS[preset], settings),
     dpo: dpoConfig({ ...DPO_PRESETS[preset], ...(cut && { pairSets: ["wrong_only", "judge_bad_only"] }) }, settings),
     distillation: distillationConfig(DISTILLATION_PRESETS[preset], settings),
-    cells: cut ? ["student=smollm2-135m-instruct"] : [],
+    cells: cut ? ["teacher=qwen2.5-coder-1.5b-instruct,student=smollm2-135m-instruct"] : [],
     grpo: grpoConfig({ ...GRPO_PRESETS[preset], ...(cut && { rewards: ["label_intent"] }) }, settings),
   };
 }

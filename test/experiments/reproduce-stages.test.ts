@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { chosenCells } from "../../src/experiments/distillation-cells.js";
 import { duration } from "../../src/experiments/plan.js";
 import { planOf, runStages, type StageResult } from "../../src/experiments/reproduce.js";
 import {
@@ -59,10 +60,10 @@ afterAll(() => {
 
 describe("reproduction", () => {
   it("cuts the small size to what npm start has time for, as beginnings of the whole presets, and sets seeds everywhere", () => {
-    const { sft, dpo, grpo, cells } = reproduction("small", "1,2");
+    const { sft, dpo, grpo, distillation, cells } = reproduction("small", "1,2");
     expect(dpo.pairSets).toEqual(["wrong_only", "judge_bad_only"]);
     expect(grpo.rewards).toEqual(["label_intent"]);
-    expect(cells).toEqual(["student=smollm2-135m-instruct"]);
+    expect(chosenCells(distillation, cells).map(({ condition }) => condition)).toEqual(distillation.conditions);
     for (const { seeds } of [sft, dpo, grpo]) expect(seeds).toEqual([1, 2]);
     expect(reproduction("paper").grpo.rewards).toEqual(["label_intent", "label_only"]);
     expect(() => reproduction("small", "1,x")).toThrow(/seeds is "1,x"/);
