@@ -101,7 +101,9 @@ export async function reproduce({ preset, only, seeds, fresh, plan, out, more = 
   console.log(`\n${typeof drawn === "string" ? drawn : "The table of results cannot be drawn, see below."}\n`);
   const shown = Object.values(folders).filter((folder) => existsSync(join(folder, "summary.json")));
   if (shown.length > 0)
-    console.log(`Predictions, logs and adapters: ${shown.map((folder) => relative(process.cwd(), folder)).join(", ")}`);
+    console.log(
+      `Predictions, logs and adapters: ${shown.map((folder) => printable(relative(process.cwd(), folder))).join(", ")}`,
+    );
   told([...results, ...(typeof drawn === "string" ? [] : [notDrawn(drawn)])], only !== null);
 }
 
