@@ -225,6 +225,9 @@ describe("what an intent changes", () => {
     expect(open).toMatch(/95% interval -0\.\d+ to \+0\.\d+/);
     expect(open).toContain("One seed a cell: the intervals are about the prompts");
     expect(asked(0.6, 0.9, [22, 42])).toContain("2 seeds a cell");
+    // Half of the rows are harmful: always answering so has an F1 of 2/3.
+    expect(asked(0.3, 0.5)).toContain("No cell scores above always answering harmful (mean F1 0.667)");
+    expect(asked(0.6, 0.9)).toContain(" cells score above always answering harmful (mean F1 0.667).");
   });
 
   it("is not told where there is nothing to compare", () => {
