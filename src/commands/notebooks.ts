@@ -2,6 +2,8 @@ import { defineCommand } from "citty";
 import { relative } from "node:path";
 import { interruptSignal } from "../cli/interrupt.js";
 import { describeFailure, renderNotebooks } from "../report/render-notebooks.js";
+import { visibleText } from "../report/text.js";
+import { say } from "../terminal.js";
 
 export default defineCommand({
   meta: { name: "notebooks", description: "Execute notebooks and write them as offline pages to results/notebooks" },
@@ -20,13 +22,13 @@ export default defineCommand({
  */
 export async function renderAndShow(names: readonly string[]): Promise<readonly string[]> {
   const onCell = (name: string, cell: number, cells: number): void => {
-    process.stderr.write(`${name}: cell ${cell} of ${cells}\n`);
+    say(`${name}: cell ${cell} of ${cells}`);
   };
   const rendered = await renderNotebooks(names, { signal: interruptSignal(), onCell });
-  const shown = (path: string): string => relative(process.cwd(), path);
+  const shown = (path: string): string => visibleText(relative(process.cwd(), path));
   for (const { name, notebook, html, seconds, failure } of rendered) {
     const state = failure === null ? "" : ", failed";
-    console.log(`${name} (${seconds.toFixed(1)} s${state}): ${shown(html)}, ${shown(notebook)}`);
+    console.log(`${visibleText(name)} (${seconds.toFixed(1)} s${state}): ${shown(html)}, ${shown(notebook)}`);
   }
   const failed = rendered.filter(({ failure }) => failure !== null);
   for (const one of failed) {

@@ -5,6 +5,7 @@ import { UsageError } from "../cli/arguments.js";
 import { interruptSignal } from "../cli/interrupt.js";
 import { printable } from "../evaluate/table.js";
 import { ReportFolderError, writeBundle } from "../report/bundle.js";
+import { say } from "../terminal.js";
 
 const REPORT = fileURLToPath(new URL("../../results/report", import.meta.url));
 
@@ -30,7 +31,7 @@ export default defineCommand({
   async run({ args: { out = REPORT, notebooks, render, figures } }) {
     const signal = interruptSignal();
     const onCell = (name: string, cell: number, cells: number): void => {
-      process.stderr.write(`${name}: cell ${cell} of ${cells}\n`);
+      say(`${name}: cell ${cell} of ${cells}`);
     };
     const flags = [
       ...(notebooks ? [] : ["--no-notebooks"]),

@@ -179,7 +179,7 @@ export function distillationTables(summary: DistillationSummary): string {
     const difference = comparison.mean === null ? comparison.sets[0].f1 : comparison.mean.f1;
     return [teacher, student, condition, ...differenceCells(difference)];
   });
-  const over = sets.length > 1 ? `mean F1 over ${sets.join(", ")}` : `F1 on ${sets.join()}`;
+  const over = printable(sets.length > 1 ? `mean F1 over ${sets.join(", ")}` : `F1 on ${sets.join()}`);
   if (effects.length > 0)
     parts.push(
       `With an intent, less no_intent (${over})\n\n${markdownTable([...names, "difference", "95% interval"], effects, [0, 1, 2])}`,
