@@ -14,6 +14,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { uniqueFileName } from "../file-name.js";
 import { writeFileAtomic } from "../model/weights/atomic-file.js";
 import { beginsWith, firstDifference } from "./config.js";
 
@@ -40,9 +41,9 @@ const ENTRIES = [
   "summary.json",
 ];
 
-/** Where a set's predictions stand below an evaluation's or a run's folder. A name is the user's, and may be a path. */
+/** Where a set's predictions stand below an evaluation's or a run's folder. A name is the user's, and may be a path: two never share a file. */
 export function predictionFile(folder: string, set: string): string {
-  return join(folder, "predictions", `${set.replace(/[^\w.-]+/g, "_")}.jsonl`);
+  return join(folder, "predictions", `${uniqueFileName(set)}.jsonl`);
 }
 
 /** Writes JSON whole or not at all. */
