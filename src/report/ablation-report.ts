@@ -10,7 +10,7 @@ import { armModes, armRuns, doneArms, type AblationsRecord, type ArmRecord } fro
 import { scoreTable } from "./conditions.js";
 import { learningCurves } from "./learning-curves.js";
 import { againstStart, comparedText, differenceTable, type Compared } from "./differences.js";
-import { PALETTE, type PlotlyFigure } from "./figure.js";
+import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 
 /** What was run: model, rows of every arm, sets; what is missing, and why. */
 export function ablationSetting(run: AblationsRecord): string {
@@ -99,7 +99,9 @@ export function scaleFigure(run: AblationsRecord): PlotlyFigure[] {
         margin: { l: 76, r: 24, t: 56, b: 128 },
         xaxis: { type: "log", title: { text: "training rows" }, tickvals: [...new Set(ticks)] },
         yaxis: {
-          title: { text: run.testSets.length > 1 ? `mean F1 over ${run.testSets.length} sets` : `F1 on ${run.testSets[0]}` },
+          title: {
+            text: run.testSets.length > 1 ? `mean F1 over ${run.testSets.length} sets` : figureText(`F1 on ${run.testSets[0]}`),
+          },
         },
         shapes: floor === null ? [] : [{ ...level, line: FLOOR }],
         legend: { orientation: "v", x: 0, y: -0.22, yanchor: "top" },

@@ -3,7 +3,7 @@ import { meanOf } from "../experiments/spread.js";
 import { CONDITIONS, type Condition } from "../prompts/distillation.js";
 import { CONDITION_MARKERS, CONDITION_NAMES, OF_PUBLISHED } from "./distillation-names.js";
 import { gridOf, type DistillationRecord } from "./distillation-runs.js";
-import type { PlotlyFigure } from "./figure.js";
+import { figureText, type PlotlyFigure } from "./figure.js";
 import type { Spot } from "./labels.js";
 import { loadPublished } from "./published.js";
 import { scatterLabels } from "./scatter-labels.js";
@@ -129,10 +129,10 @@ export function lengthFigure(points: readonly LengthPoint[], title: string, scor
         labels.texts,
       ],
       layout: {
-        ...{ ...SIZE, margin: MARGIN, title: { text: title } },
+        ...{ ...SIZE, margin: MARGIN, title: { text: figureText(title) } },
         xaxis: { title: { text: "generated tokens a prompt" }, range: x },
         yaxis: { range: y, tickformat: ".3f" },
-        annotations: [axisName(score)],
+        annotations: [axisName(figureText(score))],
         shapes: labels.connectors,
       },
     },

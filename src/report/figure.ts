@@ -49,6 +49,8 @@ const DEFAULT_SIZE = { width: 760, height: 460 };
 
 /** Foreign text for a place where plotly reads markup (titles, annotations, tick texts, templates): nothing in it is markup. */
 export function figureText(text: string): string {
+  // plotly finds categories by name in a plain object, which has a `constructor` of its own.
+  if (Reflect.has(Object.prototype, text)) return `&#${text.charCodeAt(0)};${text.slice(1)}`;
   return visibleText(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#123;");
 }
 
@@ -65,7 +67,8 @@ export async function showFigure(figure: PlotlyFigure, options: { caption?: stri
     "application/vnd.plotly.v1+json": {
       data: ready.data,
       layout: { height, ...ready.layout },
-      config: { responsive: true, displaylogo: false },
+      // Dollar signs in names are no mathematics, also where a page has MathJax.
+      config: { responsive: true, displaylogo: false, typesetMath: false },
     },
     "image/svg+xml": await figureSvg(figure),
     "text/plain": caption === "" ? "Figure" : `Figure: ${caption}`,

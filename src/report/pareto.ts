@@ -4,7 +4,7 @@
  * frontier. Models measured here are green diamonds, the cells of a distillation grid purple triangles, with one dotted frontier of
  * their own. With them the latencies may span more than a linear axis can show; then it is logarithmic.
  */
-import { PALETTE, type PlotlyFigure } from "./figure.js";
+import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 import type { Spot } from "./labels.js";
 import { loadPublished } from "./published.js";
 import { scatterLabels } from "./scatter-labels.js";
@@ -122,9 +122,9 @@ export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOpti
     layout: {
       ...SIZE,
       margin: MARGIN,
-      ...(title === undefined ? {} : { title: { text: title } }),
+      ...(title === undefined ? {} : { title: { text: figureText(title) } }),
       xaxis: {
-        title: { text: latency },
+        title: { text: figureText(latency) },
         range: axes.x,
         griddash: "dot",
         ...(axes.log ? { type: "log", tickvals: LOG_TICKS } : {}),

@@ -31,8 +31,9 @@ const MARKS = { best: ["<strong>", "</strong>", "**"], second: ["<u>", "</u>", "
 export function showTable(source: TableSource, options: TableOptions = {}): Displayable {
   const rows = toRows(source);
   const columns = options.columns ?? Object.keys(rows[0] ?? {});
-  const numeric = columns.map((name) => rows.every((row) => row[name] == null || isNumber(row[name])));
-  const cells = rows.map((row) => columns.map((name) => cellText(row[name])));
+  const valueOf = (row: Row, name: string): unknown => (Object.hasOwn(row, name) ? row[name] : undefined);
+  const numeric = columns.map((name) => rows.map((row) => valueOf(row, name)).every((value) => value == null || isNumber(value)));
+  const cells = rows.map((row) => columns.map((name) => cellText(valueOf(row, name))));
   const style = (i: number): string => `text-align:${numeric[i] ? "right" : "left;white-space:pre-wrap"}`;
   const line = (tag: string, attribute: string, contents: readonly string[]): string =>
     `<tr>${contents.map((content, i) => `<${tag}${attribute} dir="auto" style="${style(i)}">${content}</${tag}>`).join("")}</tr>`;
