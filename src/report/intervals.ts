@@ -58,7 +58,7 @@ export function intervalFigure(
       title: { text: figureText(title) },
       width: 820,
       height: TOP + height + bottom,
-      margin: { l: Math.max(150, 20 + 7.2 * Math.max(...labels.map((label) => label.length))), r: 24, t: TOP, b: bottom },
+      margin: { l: Math.max(150, 28 + 7.2 * Math.max(...labels.map((label) => label.length))), r: 24, t: TOP, b: bottom },
       xaxis: { title: { text: figureText(axis) }, showgrid: true },
       yaxis: {
         tickvals: labels.map((_, row) => row),
