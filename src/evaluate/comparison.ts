@@ -107,8 +107,7 @@ function sentence(f1: Difference | null, test: McNemar | null): string {
   const p = test === null ? "" : `; McNemar p ${pText(test.exactP)}`;
   const size = number(Math.abs(estimate));
   const distance = Number(size) === 0 ? "the same to three decimals" : `${estimate < 0 ? "lower" : "higher"} by ${size}`;
-  if (low <= 0 && high >= 0)
-    return `no difference in F1 can be told from chance: B's is ${distance}, ${range}${p}${seedNote}.`;
+  if (low <= 0 && high >= 0) return `no difference in F1 can be told from chance: B's is ${distance}, ${range}${p}${seedNote}.`;
   return `B's F1 is ${distance}, ${range}${p}${seedNote}.`;
 }
 
