@@ -16,6 +16,7 @@ import { gridOf, MEASURES, type CellRunRecord, type DistillationRecord, type Mea
 import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { loadPublished } from "./published.js";
+import { millisecondsText } from "./milliseconds.js";
 
 /** What was run: models, seeds, sets, and how much of the plan is done. */
 export function distillationSetting(run: DistillationRecord): string {
@@ -56,7 +57,7 @@ export function cellTable({ cells, testSets }: DistillationRecord): object[] {
       loss: spreadText(spread(over("loss"))),
       unparsed: percent(spread(over("unparsed")).mean),
       "tokens a prompt": spread(over("tokensPerPrompt")).mean?.toFixed(1) ?? "–",
-      "ms a prompt": spread(over("millisecondsPerPrompt")).mean?.toPrecision(3) ?? "–",
+      "ms a prompt": millisecondsText(spread(over("millisecondsPerPrompt")).mean),
     };
   });
 }
