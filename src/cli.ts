@@ -11,6 +11,7 @@ import { checkArguments, resolveCommand, UsageError } from "./cli/arguments.js";
 import { closest } from "./closest.js";
 import { Interrupted, watchInterrupts } from "./cli/interrupt.js";
 import { commands } from "./commands/index.js";
+import { visibleText } from "./report/text.js";
 
 const program = "true-intents";
 
@@ -76,13 +77,16 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** Says on stderr what went wrong; the exit code. The project's own errors say in one line what to do. */
+/**
+ * Says on stderr what went wrong; the exit code. The project's own errors say in one line what to do. Messages hold names of files, labels and
+ * words of servers: nothing in them acts on the terminal.
+ */
 function report(error: unknown, verbose: boolean): number {
   if (error instanceof Interrupted || (error instanceof Error && error.name === "AbortError")) return 130;
-  if (verbose) console.error(inspect(error));
-  else if (!(error instanceof Error)) console.error(`${program}: ${String(error)}`);
+  if (verbose) console.error(visibleText(inspect(error)));
+  else if (!(error instanceof Error)) console.error(`${program}: ${visibleText(String(error))}`);
   else {
-    console.error(`${program}: ${error.message}`);
+    console.error(`${program}: ${visibleText(error.message)}`);
     if (isUnexpected(error)) console.error("This error is not one that the project knows; --verbose shows where it comes from.");
   }
   return error instanceof Error && (error.name === "UsageError" || error.name === "CLIError") ? 2 : 1;

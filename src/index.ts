@@ -25,7 +25,7 @@ export { evaluateSet } from "./evaluate/evaluate-set.js";
 export { mcnemar, type McNemar } from "./evaluate/mcnemar.js";
 export { score, type ScoredRow, type Scores } from "./evaluate/metrics.js";
 export { readPredictions, type Prediction } from "./evaluate/predictions.js";
-export { accuracyStatistic, AUROC_STATISTIC, f1Statistic, type Statistic } from "./evaluate/statistic.js";
+export { accuracyStatistic, AUPRC_STATISTIC, AUROC_STATISTIC, f1Statistic, type Statistic } from "./evaluate/statistic.js";
 export { dpoConfig, type DpoConfig } from "./experiments/dpo-config.js";
 export { runDpo } from "./experiments/dpo.js";
 export { DPO_PRESETS } from "./experiments/presets/dpo.js";

@@ -9,6 +9,7 @@ import { runBaseline, type BaselineSummary } from "../experiments/baseline.js";
 import type { BaselineForm } from "../prompts/baseline-form.js";
 import { GUARDS } from "../prompts/guards/index.js";
 import { ZERO_SHOT } from "../prompts/zero-shot.js";
+import { jsonText } from "../terminal.js";
 import { columnArgs, columnFlags } from "./columns.js";
 import { DEFAULT_SETS, openSets, summaryText } from "./evaluate.js";
 import { parseCount, parsePrecision } from "./open.js";
@@ -74,7 +75,7 @@ export default defineCommand({
         const summary = await runBaseline(engine, form, sets, out, { latency, fresh, signal });
         console.log(
           args.json
-            ? JSON.stringify(summary)
+            ? jsonText(summary)
             : `\n${baselineText(summary, args.byTheme)}\n\nAll of it: ${relative(process.cwd(), out)}`,
         );
       }

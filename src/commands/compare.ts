@@ -2,6 +2,7 @@ import { defineCommand } from "citty";
 import { UsageError } from "../cli/arguments.js";
 import { compareModels, comparisonText } from "../evaluate/comparison.js";
 import { openPredictionFolder } from "../evaluate/prediction-folder.js";
+import { jsonText } from "../terminal.js";
 
 export default defineCommand({
   meta: { name: "compare", description: "Two models on the same prompts: differences with intervals, McNemar's test, in words" },
@@ -21,6 +22,6 @@ export default defineCommand({
     const names = args.sets?.split(",").map((name) => name.trim()) ?? first.sets.filter((set) => second.sets.includes(set));
     if (names.length === 0) throw new UsageError(`${a} and ${b} have predictions for no set in common`);
     const comparison = compareModels(names.map((set) => ({ set, first: first.read(set), second: second.read(set) })));
-    console.log(args.json ? JSON.stringify({ first: a, second: b, ...comparison }) : comparisonText(comparison, a, b));
+    console.log(args.json ? jsonText({ first: a, second: b, ...comparison }) : comparisonText(comparison, a, b));
   },
 });

@@ -5,12 +5,13 @@ import { SETS } from "../data/catalogue.js";
 import { checkSets, type CheckReport } from "../data/check.js";
 import { locateSet } from "../data/locate.js";
 import { getSet } from "../data/sets.js";
+import { visibleText } from "../report/text.js";
+import { jsonText, say } from "../terminal.js";
 import { columnArgs, columnFlags } from "./columns.js";
 import { markdownTable, printable } from "../evaluate/table.js";
 import { interruptible } from "./interruptible.js";
 
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const print = (text: string): void => void process.stdout.write(`${visibleText(text)}\n`);
 const json = { type: "boolean", description: "Print JSON" } as const;
 
 const list = defineCommand({
@@ -35,7 +36,7 @@ const list = defineCommand({
       };
     });
     if (args.json) {
-      print(JSON.stringify({ sets }, null, 2));
+      print(jsonText({ sets }, 2));
       return;
     }
     const rows = sets.map((set) => [
@@ -64,7 +65,7 @@ const get = defineCommand({
       say(`${name}: ${rows.length} rows`);
       for (const note of notes) say(`  ${note}`);
     }
-    if (args.json) print(JSON.stringify({ sets: loaded }, null, 2));
+    if (args.json) print(jsonText({ sets: loaded }, 2));
   },
 });
 
@@ -84,7 +85,7 @@ const check = defineCommand({
     const names = args._.length > 0 ? args._ : SETS.filter((entry) => locateSet(entry) !== null).map((entry) => entry.name);
     const columns = columnFlags(args);
     const report = await interruptible((signal) => checkSets(names, { threshold, columns, signal }));
-    print(args.json ? JSON.stringify(report, null, 2) : reportText(report, args.pairs === true));
+    print(args.json ? jsonText(report, 2) : reportText(report, args.pairs === true));
     if (report.sets.some((set) => set.problem !== null)) process.exitCode = 1;
   },
 });

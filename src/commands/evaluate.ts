@@ -10,6 +10,7 @@ import { adapterHash, runEvaluation, type EvaluationSummary } from "../experimen
 import { predictionFile } from "../experiments/run-folder.js";
 import { loadAtHand, loadNamed, type NamedSet } from "../experiments/sets.js";
 import type { Mode } from "../experiments/sft-config.js";
+import { jsonText, say } from "../terminal.js";
 import { adapterFolder, parseFormat, trainedAs } from "./adapter.js";
 import { columnArgs, columnFlags } from "./columns.js";
 import { DEFAULT_MODEL, modelFlags, parseCount, parsePrecision } from "./open.js";
@@ -63,7 +64,7 @@ export default defineCommand({
       ...(args.batchSize !== undefined && { batchSize: parseCount("batch-size", args.batchSize, 1) }),
     };
     const summary = await runEvaluation(request, out, { fresh: args.fresh, signal: interruptSignal() });
-    if (args.json) console.log(JSON.stringify(summary));
+    if (args.json) console.log(jsonText(summary));
     else
       console.log(
         `\n${summaryText(summary, args.byTheme)}\n\nUnparsed answers count as wrong. All of it: ${relative(process.cwd(), out)}`,
@@ -90,7 +91,7 @@ export function summaryText(summary: Printed, byTheme: boolean): string {
 export async function openSets(names: string | undefined, columns: OwnColumns): Promise<NamedSet[]> {
   if (names === undefined) {
     const { sets, leftOut } = await loadAtHand(DEFAULT_SETS, 0);
-    for (const { set, reason } of leftOut) process.stderr.write(`${set} is left out: ${reason}\n`);
+    for (const { set, reason } of leftOut) say(`${set} is left out: ${reason}`);
     return sets;
   }
   const sets: NamedSet[] = [];

@@ -9,8 +9,12 @@ export interface CommandEntry {
 
 export const commands: Readonly<Record<string, CommandEntry>> = {
   start: {
-    summary: "fine-tune the default model, show how well it judges, render the notebooks",
+    summary: "run every experiment at a small size, show how well the models judge, render the notebooks",
     load: async () => (await import("./start.js")).default,
+  },
+  reproduce: {
+    summary: "run all experiments at a size, and show their results in one table",
+    load: async () => (await import("./reproduce.js")).default,
   },
   run: {
     summary: "run an experiment: sft, dpo, traces, distillation, grpo",
@@ -55,6 +59,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
   notebooks: {
     summary: "execute notebooks and write them as offline pages",
     load: async () => (await import("./notebooks.js")).default,
+  },
+  report: {
+    summary: "put all results into one folder that opens offline",
+    load: async () => (await import("./report.js")).default,
   },
   merge: {
     summary: "fold an adapter into its model, as an ordinary safetensors folder",

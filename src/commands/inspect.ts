@@ -6,6 +6,7 @@ import { packSequences } from "../model/batch.js";
 import { generate } from "../model/generate.js";
 import { encodeInput } from "../model/language-model.js";
 import type { ActiveLora } from "../model/lora.js";
+import { visibleText } from "../report/text.js";
 import { scope } from "../tensor/tensor.js";
 import { modelFlags, openAdapter, openNamedModel, parseCount } from "./open.js";
 
@@ -41,7 +42,7 @@ export default defineCommand({
         else {
           // Ids can be inspected without a tokenizer.
           const show = (ids: readonly number[]): string =>
-            args.text === undefined ? ids.join(",") : JSON.stringify(model.tokenizer.decode(ids));
+            args.text === undefined ? ids.join(",") : visibleText(JSON.stringify(model.tokenizer.decode(ids)));
           console.log(`ids        ${result.ids.join(",")}`);
           for (const [id, logit] of result.top)
             console.log(

@@ -4,6 +4,8 @@ import { interruptSignal } from "../cli/interrupt.js";
 import { ENGINE_FORMS } from "../engines/open.js";
 import { agreementLines, agreementWithPeople, openInstruments } from "../experiments/dpo-instruments.js";
 import { writeJson } from "../experiments/run-folder.js";
+import { visibleText } from "../report/text.js";
+import { jsonText } from "../terminal.js";
 import { parseCount } from "./open.js";
 import { RUNS } from "./run-shared.js";
 
@@ -31,7 +33,7 @@ export default defineCommand({
     try {
       const found = await agreementWithPeople(instruments.judge, { ...pairs, signal });
       writeJson(join(out, "judge.json"), found);
-      console.log(args.json ? JSON.stringify(found) : agreementLines(found).join("\n"));
+      console.log(args.json ? jsonText(found) : visibleText(agreementLines(found).join("\n")));
       if (!args.json) console.log(`\nVerdicts and intervals: ${relative(process.cwd(), join(out, "judge.json"))}`);
     } finally {
       await instruments.close();

@@ -3,15 +3,16 @@ import { defineCommand } from "citty";
 import pc from "picocolors";
 import { UsageError } from "../cli/arguments.js";
 import { formatBytes } from "../download/progress.js";
+import { printable } from "../evaluate/table.js";
 import { catalogue } from "../model/catalogue/catalogue.js";
 import type { ModelEntry } from "../model/catalogue/entry.js";
 import { localModels, presentModel } from "../model/catalogue/present.js";
 import { resolveModel } from "../model/catalogue/resolve.js";
 import { verifyModels } from "../model/catalogue/verify.js";
+import { jsonText, say } from "../terminal.js";
 import { interruptible } from "./interruptible.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** One row of `model list --json`. */
 interface ListedModel {
@@ -39,11 +40,11 @@ const list = defineCommand({
     const names = new Set(catalogue.map((entry) => entry.name));
     const others = (await localModels()).filter((model) => !names.has(model.name));
     if (args.json) {
-      print(JSON.stringify({ models, others: others.map(({ name, folder }) => ({ name, folder })) }, null, 2));
+      print(jsonText({ models, others: others.map(({ name, folder }) => ({ name, folder })) }, 2));
       return;
     }
     for (const line of table(models)) print(line);
-    for (const other of others) print(`${other.name}  ${pc.dim(other.folder)}`);
+    for (const other of others) print(`${printable(other.name)}  ${pc.dim(printable(other.folder))}`);
   },
 });
 
@@ -79,11 +80,12 @@ const verify = defineCommand({
     const results = await interruptible((signal) => verifyModels(args._, signal));
     if (results.length === 0) print("no models on this machine yet: true-intents model get NAME");
     for (const { name, folder, files, bytes, problems } of results) {
+      const shown = printable(name);
       if (problems.length === 0)
-        print(`${pc.green("ok")}       ${name}  ${files} file${files === 1 ? "" : "s"}, ${formatBytes(bytes)}`);
-      else print(`${pc.red("damaged")}  ${name}`);
-      for (const problem of problems) print(`         ${problem}`);
-      if (problems.length > 0) print(`         delete ${folder} and run: true-intents model get ${name}`);
+        print(`${pc.green("ok")}       ${shown}  ${files} file${files === 1 ? "" : "s"}, ${formatBytes(bytes)}`);
+      else print(`${pc.red("damaged")}  ${shown}`);
+      for (const problem of problems) print(`         ${printable(problem)}`);
+      if (problems.length > 0) print(`         delete ${printable(folder)} and run: true-intents model get ${shown}`);
     }
     if (results.some((result) => result.problems.length > 0)) process.exitCode = 1;
   },

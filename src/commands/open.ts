@@ -9,6 +9,7 @@ import { resolveModel } from "../model/catalogue/resolve.js";
 import { loadAdapter, openModel, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
 import { openOps } from "../tensor/backend.js";
 import type { Precision } from "../tensor/ops.js";
+import { say } from "../terminal.js";
 import { adapterFolder } from "./adapter.js";
 
 /** What `npm start` fine-tunes. */
@@ -48,9 +49,7 @@ export async function openNamedModel(name: string, precision: Precision | "auto"
   const model = openModel(ops, resolved.path, { name: resolved.name });
   if (!quiet) {
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    process.stderr.write(
-      `${resolved.name}: loaded in ${seconds} s (${ops.name} ops on ${ops.device.placement}, ${ops.precision})\n`,
-    );
+    say(`${resolved.name}: loaded in ${seconds} s (${ops.name} ops on ${ops.device.placement}, ${ops.precision})`);
   }
   return model;
 }

@@ -4,6 +4,8 @@ import { classify } from "../evaluate/classify.js";
 import { printable } from "../evaluate/table.js";
 import { FORMATS } from "../experiments/sft-run.js";
 import { loadAdapter } from "../model/language-model.js";
+import { visibleText } from "../report/text.js";
+import { jsonText } from "../terminal.js";
 import { parseFormat, trainedAs } from "./adapter.js";
 import { DEFAULT_MODEL, modelFlags, openNamedModel, parsePrecision, trainedAdapter } from "./open.js";
 
@@ -44,11 +46,11 @@ export default defineCommand({
       })) {
         const milliseconds = performance.now() - started;
         const { verdict, harmfulProbability, newTokens, text } = result;
-        if (args.json) console.log(JSON.stringify({ prompt, ...verdict, harmfulProbability, text, newTokens, milliseconds }));
+        if (args.json) console.log(jsonText({ prompt, ...verdict, harmfulProbability, text, newTokens, milliseconds }));
         else {
           if (format.statesIntent) console.log(`Intent:      ${printable(verdict.intent ?? "(none stated)")}`);
           console.log(
-            `Verdict:     ${verdict.harm === "unparsed" ? `unparsed, the model wrote: ${JSON.stringify(text)}` : verdict.harm}`,
+            `Verdict:     ${verdict.harm === "unparsed" ? `unparsed, the model wrote: ${visibleText(JSON.stringify(text))}` : verdict.harm}`,
           );
           console.log(`P(harmful):  ${harmfulProbability?.toFixed(3) ?? "not defined without an intent"}`);
           console.log(`Time:        ${milliseconds.toFixed(0)} ms for ${newTokens} tokens`);

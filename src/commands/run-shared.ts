@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { defineCommand } from "citty";
 import { UsageError } from "../cli/arguments.js";
 import { interruptSignal } from "../cli/interrupt.js";
 import { closest } from "../closest.js";
@@ -34,6 +35,39 @@ export async function runAndShow(
     throw error;
   }
   console.log(`\n${files}: ${relative(process.cwd(), out)}`);
+}
+
+/**
+ * The subcommand of an experiment that goes on from a finished `run sft`.
+ * @param experiment as the run folder is called
+ * @param read a preset and `--set`s to a checked config
+ * @param run runs it in the folder `out` and returns what is printed at the end
+ */
+export function defineAfterSft<Config extends { readonly sft: string }>(
+  experiment: string,
+  description: string,
+  presets: Readonly<Record<string, Config>>,
+  read: (preset: Config, settings: readonly string[]) => Config,
+  run: (config: Config, out: string, options: { readonly fresh: boolean; readonly signal: AbortSignal }) => Promise<string>,
+) {
+  return defineCommand({
+    meta: { name: experiment, description },
+    args: {
+      ...runFlags,
+      sft: {
+        type: "string",
+        description: "Folder of the SFT experiment to start from (default: results/runs/sft-PRESET)",
+        valueHint: "DIR",
+      },
+      out: { type: "string", description: `Run folder (default: results/runs/${experiment}-PRESET)`, valueHint: "DIR" },
+    },
+    async run({ args, rawArgs }) {
+      const out = outFolder(args, experiment);
+      const sft = relative(out, resolve(args.sft ?? join(RUNS, `sft-${args.preset}`)));
+      const config = asUsage(() => read({ ...presetOf(presets, args.preset), sft }, valuesOf(rawArgs, "set")));
+      await runAndShow(out, (signal) => run(config, out, { fresh: args.fresh, signal }));
+    },
+  });
 }
 
 interface OutFlags {

@@ -1,29 +1,42 @@
+import { dirname } from "node:path";
 import { defineCommand } from "citty";
-import { interruptSignal } from "../cli/interrupt.js";
-import { getOpenSets } from "../data/sets.js";
-import { SFT_PRESETS } from "../experiments/presets/sft.js";
+import { MissingInputError, type Stage } from "../experiments/reproduce.js";
 import { NotebookError } from "../report/render-notebooks.js";
 import { renderAndShow } from "./notebooks.js";
 import { START_RUN } from "./open.js";
-import { runAndShowSft } from "./run-sft.js";
+import { reproduce, reproduceFlags } from "./reproduce.js";
 
 export default defineCommand({
   meta: {
     name: "start",
-    description: "Fine-tune the default model on the sample set, show how well it judges, render the notebooks",
+    description: "Run every experiment on the sample set at a small size, show how well the models judge, render the notebooks",
   },
-  args: { fresh: { type: "boolean", default: false, description: "Begin anew although results are there" } },
-  async run({ args }) {
-    const signal = interruptSignal();
-    await getOpenSets(SFT_PRESETS.small.testSets, { signal });
-    await runAndShowSft(SFT_PRESETS.small, START_RUN, args.fresh);
-    try {
-      await renderAndShow([]);
-    } catch (error) {
-      // Everything but the notebooks runs without Python.
-      if (!(error instanceof NotebookError)) throw error;
-      process.stderr.write(`The notebooks are not rendered: ${error.message}\n`);
-    }
-    console.log('Try it: npx true-intents predict "How do I get rid of a wasp nest?"');
+  args: reproduceFlags,
+  async run({ args: { fresh, plan } }) {
+    await reproduce({ preset: "small", only: null, fresh, plan, out: dirname(START_RUN), more: [NOTEBOOKS] });
+    if (!plan) console.log('Try it: npx true-intents predict "How do I get rid of a wasp nest?"');
   },
 });
+
+/** A notebook's cell failed; the others are rendered. */
+class CellError extends Error {
+  override readonly name = "CellError";
+}
+
+/** Everything but the notebooks runs without Python. */
+export const NOTEBOOKS: Stage = {
+  name: "notebooks",
+  what: "every notebook as an offline page",
+  after: [],
+  look: () => ({
+    // Six notebooks, of which the first reads all data sets: 25 s each on two quiet cores.
+    parts: [{ kind: "notebooks", done: false, seconds: null, expected: 150 }],
+    ...{ finished: false, begun: false, missing: null, warning: null },
+  }),
+  run: async () => {
+    const failed = await renderAndShow([]).catch((error: unknown) => {
+      throw error instanceof NotebookError ? new MissingInputError(error.message, { cause: error }) : error;
+    });
+    if (failed.length > 0) throw new CellError(`a cell of ${failed.join(", ")} failed, see above`);
+  },
+};

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileDigest } from "../download/digest.js";
 import { DownloadError } from "../download/errors.js";
+import { say } from "../terminal.js";
 import { findSet, SETS } from "./catalogue.js";
 import type { ColumnMap } from "./columns.js";
 import { countNotes } from "./counts.js";
@@ -50,7 +51,7 @@ export async function loadSet(name: string, options: LoadOptions = {}): Promise<
   const entry = findSet(name);
   let located = locateSet(entry);
   if (located === null && options.download === true) {
-    await fetchSet(entry, { log: options.log ?? toStderr, ...(options.signal && { signal: options.signal }) });
+    await fetchSet(entry, { log: options.log ?? say, ...(options.signal && { signal: options.signal }) });
     located = locateSet(entry);
   }
   if (located === null) {
@@ -68,7 +69,7 @@ export async function getSet(name: string, options: Omit<LoadOptions, "download"
   const entry = findSet(name);
   const located = locateSet(entry);
   if (located?.part === true && entry.hub !== null) {
-    await fetchSet(entry, { log: options.log ?? toStderr, ...(options.signal && { signal: options.signal }) });
+    await fetchSet(entry, { log: options.log ?? say, ...(options.signal && { signal: options.signal }) });
   }
   return loadSet(entry.name, { ...options, download: true });
 }
@@ -78,7 +79,7 @@ export async function getSet(name: string, options: Omit<LoadOptions, "download"
  * instance without a network, is said and left: what needs it says so by itself. Other names (splits, the user's files) are passed over.
  */
 export async function getOpenSets(names: readonly string[], options: Pick<LoadOptions, "signal" | "log"> = {}): Promise<void> {
-  const { log = toStderr, signal } = options;
+  const { log = say, signal } = options;
   for (const entry of SETS) {
     if (!names.includes(entry.name) || entry.gated || entry.hub === null || locateSet(entry) !== null) continue;
     try {
@@ -135,8 +136,4 @@ function pinNotes(entry: SetEntry, located: LocatedSet, files: LoadedSet["files"
   const pins = (entry.hub?.files ?? []).filter((file) => file.sha256 !== undefined);
   const unlike = pins.filter((pin) => files.every((file) => file.sha256 !== pin.sha256));
   return unlike.map((pin) => `the local copy is not byte for byte the published ${pin.path} (sha256 ${pin.sha256 ?? ""})`);
-}
-
-function toStderr(line: string): void {
-  process.stderr.write(`${line}\n`);
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { lockFolder } from "../folder-lock.js";
+import { say } from "../terminal.js";
 import { openAnswers, type AnswerFile } from "./answer-file.js";
 import { countedEngine, type CountedEngine, type Prices } from "./counts.js";
 import type { CompletionRequest, Engine } from "./engine.js";
@@ -24,7 +25,7 @@ export interface CacheOptions {
  * @throws FolderLockedError if another process has the folder; the system's error if it cannot be written
  */
 export function cachedEngine(engine: Engine, folder: string, options: CacheOptions = {}): CountedEngine {
-  const { prices = null, log = (line) => process.stderr.write(`${line}\n`) } = options;
+  const { prices = null, log = say } = options;
   mkdirSync(folder, { recursive: true });
   const unlock = lockFolder(folder);
   let file: AnswerFile;

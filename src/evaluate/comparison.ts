@@ -3,6 +3,7 @@ import { pairedDifference, pairedMeanDifference, type Interval, type Runs } from
 import { mcnemar, type McNemar } from "./mcnemar.js";
 import { AUROC_STATISTIC, f1Statistic } from "./statistic.js";
 import { markdownTable, number, printable } from "./table.js";
+import { signed } from "./signed.js";
 
 /** A score of the first and the second model, and second less first. */
 export interface Difference {
@@ -104,13 +105,10 @@ function sentence(f1: Difference | null, test: McNemar | null): string {
   const range = `${Math.round(100 * level)}% interval ${signed(low)} to ${signed(high)}`;
   const seedNote = seeds.every((count) => count === 1) ? "; one seed each, so this is about prompts alone" : "";
   const p = test === null ? "" : `; McNemar p ${pText(test.exactP)}`;
-  if (low <= 0 && high >= 0)
-    return `no difference in F1 can be told from chance: B's is ${estimate < 0 ? "lower" : "higher"} by ${number(Math.abs(estimate))}, ${range}${p}${seedNote}.`;
-  return `B's F1 is ${estimate > 0 ? "higher" : "lower"} by ${number(Math.abs(estimate))}, ${range}${p}${seedNote}.`;
-}
-
-function signed(value: number): string {
-  return `${value > 0 ? "+" : ""}${number(value)}`;
+  const size = number(Math.abs(estimate));
+  const distance = Number(size) === 0 ? "the same to three decimals" : `${estimate < 0 ? "lower" : "higher"} by ${size}`;
+  if (low <= 0 && high >= 0) return `no difference in F1 can be told from chance: B's is ${distance}, ${range}${p}${seedNote}.`;
+  return `B's F1 is ${distance}, ${range}${p}${seedNote}.`;
 }
 
 function pText(p: number): string {

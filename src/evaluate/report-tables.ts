@@ -69,9 +69,11 @@ export function throughputText({
   );
 }
 
-export function latencyText({ requests, medianMilliseconds, p95Milliseconds, tokensPerPrompt }: RequestLatency): string {
+export function latencyText(latency: RequestLatency): string {
+  const { requests, medianMilliseconds, medianInterval, p95Milliseconds, tokensPerPrompt } = latency;
+  const range = medianInterval && ` (${medianInterval.low.toFixed(0)} to ${medianInterval.high.toFixed(0)})`;
   return (
-    `single requests: median ${medianMilliseconds.toFixed(0)} ms, 95% within ${p95Milliseconds.toFixed(0)} ms ` +
+    `single requests: median ${medianMilliseconds.toFixed(0)}${range ?? ""} ms, 95% within ${p95Milliseconds.toFixed(0)} ms ` +
     `(${requests} prompts, ${tokensPerPrompt.toFixed(1)} generated tokens each)`
   );
 }

@@ -54,6 +54,34 @@ export const AUROC_STATISTIC: Statistic = {
   },
 };
 
+/** Average precision over the rows that have a probability (`auprc` in curves.ts: rows of one probability enter together). */
+export const AUPRC_STATISTIC: Statistic = {
+  name: "auprc",
+  prepare(rows) {
+    const order = rows
+      .flatMap(({ harmfulProbability }, index) => (harmfulProbability === null ? [] : [{ harmfulProbability, index }]))
+      .sort((a, b) => b.harmfulProbability - a.harmfulProbability);
+    const index = Int32Array.from(order, (row) => row.index);
+    const positive = Uint8Array.from(order, (row) => (rows[row.index].gold === "harmful" ? 1 : 0));
+    // 1 where the row after a row has another probability.
+    const last = Uint8Array.from(order, (row, i) => (order[i + 1]?.harmfulProbability === row.harmfulProbability ? 0 : 1));
+    return (counts) => {
+      let area = 0;
+      let [hits, taken, groupHits] = [0, 0, 0];
+      for (let i = 0; i < index.length; i++) {
+        const count = counts[index[i]];
+        taken += count;
+        if (positive[i] === 1) groupHits += count;
+        if (last[i] === 0 || groupHits === 0) continue;
+        hits += groupHits;
+        area += groupHits * (hits / taken);
+        groupHits = 0;
+      }
+      return hits === 0 ? null : area / hits;
+    };
+  },
+};
+
 /** Weights of true positives, false positives, false negatives and true negatives. */
 type Weights = readonly [number, number, number, number];
 

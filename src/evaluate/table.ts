@@ -72,11 +72,19 @@ export function number(value: number | null): string {
 
 /** Text from anyone on one line of a terminal: control characters, which could move the cursor or colour it, become spaces. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ");
+  return text.replace(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ");
 }
 
+/**
+ * As text in Markdown: bars, tags, entities and links act no more. A bar's backslash is doubled with those before it; a tag's would be taken for
+ * the end of an address before it.
+ */
 function cellText(text: string): string {
-  return printable(text).replaceAll("|", "\\|");
+  return printable(text)
+    .replace(/&(?=#?\w+;)/g, "&amp;")
+    .replace(/<(?=[a-z/!?])/gi, "&lt;")
+    .replaceAll("](", "]\\(")
+    .replace(/(?<!\\)(\\*)\|/g, "$1$1\\|");
 }
 
 /** Characters as a reader counts them. */

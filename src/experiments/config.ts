@@ -78,6 +78,12 @@ export function firstDifference(before: object, now: object): { readonly field: 
   return null;
 }
 
+/** Whether a list is a longer one than `start` that begins with it. */
+export function beginsWith(list: unknown, start: unknown): boolean {
+  if (!Array.isArray(list) || !Array.isArray(start) || list.length <= start.length) return false;
+  return isDeepStrictEqual(list.slice(0, start.length), start);
+}
+
 function shown(value: unknown): string {
   if (value === undefined) return "not set";
   if (Array.isArray(value)) return value.length === 0 ? "empty" : value.map(shown).join(",");

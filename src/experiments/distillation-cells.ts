@@ -1,6 +1,7 @@
 /** The cells of a distillation grid: which there are, which are asked for, and where each lives. */
 import { join } from "node:path";
 import { closest } from "../closest.js";
+import { fileName } from "../file-name.js";
 import { ConfigError } from "./config.js";
 import type { DistillationConfig } from "./distillation-config.js";
 import type { CellKey } from "./distillation-summary.js";
@@ -16,17 +17,12 @@ export const CELLS = "cells";
 
 /** Folder of a cell below the experiment's. */
 export function cellFolder({ teacher, student, condition }: CellKey): string {
-  return join(CELLS, folderName(teacher), folderName(student), condition);
+  return join(CELLS, fileName(teacher), fileName(student), condition);
 }
 
 /** Folder of one training below the experiment's. */
 export function cellRunFolder(cell: CellKey, learningRate: number, seed: number): string {
   return join(cellFolder(cell), `lr-${learningRate}`, `seed-${seed}`);
-}
-
-/** A hub id has a slash, and a path may have anything. */
-function folderName(model: string): string {
-  return model.replace(/[^\w.-]+/g, "_");
 }
 
 export function sameCell(a: CellKey, b: CellKey): boolean {
@@ -79,10 +75,10 @@ export function checkFolders(config: DistillationConfig): void {
   for (const key of ["teachers", "students"] as const) {
     const seen = new Map<string, string>();
     for (const name of config[key]) {
-      const other = seen.get(folderName(name));
+      const other = seen.get(fileName(name));
       if (other !== undefined)
         throw new ConfigError(key, `${key}: ${other} and ${name} would share a folder; rename one of them`);
-      seen.set(folderName(name), name);
+      seen.set(fileName(name), name);
     }
   }
 }

@@ -6,6 +6,7 @@ import { compareModels, type Comparison, type Difference } from "../evaluate/com
 import type { Prediction } from "../evaluate/predictions.js";
 import { reportSet, type SetReport } from "../evaluate/set-report.js";
 import { markdownTable, number, printable } from "../evaluate/table.js";
+import { signed } from "../evaluate/signed.js";
 import type { Condition } from "../prompts/distillation.js";
 import { sameCell } from "./distillation-cells.js";
 import type { DistillationConfig } from "./distillation-config.js";
@@ -178,7 +179,7 @@ export function distillationTables(summary: DistillationSummary): string {
     const difference = comparison.mean === null ? comparison.sets[0].f1 : comparison.mean.f1;
     return [teacher, student, condition, ...differenceCells(difference)];
   });
-  const over = sets.length > 1 ? `mean F1 over ${sets.join(", ")}` : `F1 on ${sets.join()}`;
+  const over = printable(sets.length > 1 ? `mean F1 over ${sets.join(", ")}` : `F1 on ${sets.join()}`);
   if (effects.length > 0)
     parts.push(
       `With an intent, less no_intent (${over})\n\n${markdownTable([...names, "difference", "95% interval"], effects, [0, 1, 2])}`,
@@ -204,7 +205,6 @@ function tokensLine(runs: readonly CellRun[]): string {
 
 function differenceCells(difference: Difference | null): string[] {
   if (difference === null) return ["–", "–"];
-  const signed = (value: number): string => `${value > 0 ? "+" : ""}${number(value)}`;
   const { estimate, low, high } = difference.difference;
   return [signed(estimate), `${signed(low)} to ${signed(high)}`];
 }

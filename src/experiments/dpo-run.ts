@@ -65,7 +65,8 @@ export async function trainDpoRun(
     folder,
     {
       ...{ ...options, rows: examples.length, epochs, batchSize, learningRate, seed, beta2, weightDecay, warmupRatio },
-      ...{ patience: 0, keep: "best", checkpointSeconds: config.checkpointSeconds, measure: "1 - validation F1" },
+      ...{ patience: 0, keep: "best", checkpointSeconds: config.checkpointSeconds },
+      measure: (value) => `validation F1 ${(1 - value).toFixed(3)}`,
     },
     (trainer, loop) =>
       fineTuneDpo(trainer, examples, reference, {

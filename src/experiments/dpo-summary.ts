@@ -194,6 +194,6 @@ export function errorTables(
       const own = runs.filter((run) => run.condition === condition && Object.hasOwn(run.errors, set));
       return [condition, ...kinds.map((kind) => meanOf(own.map(({ errors }) => errors[set][kind]))?.toFixed(1) ?? "–")];
     });
-    return `${set}: verdict and intent, rows a seed\n\n${markdownTable(columns, lines)}`;
+    return `${printable(set)}: verdict and intent, rows a seed\n\n${markdownTable(columns, lines)}`;
   });
 }

@@ -8,14 +8,10 @@
  * so that the spread over seeds is that of the whole procedure.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { DataUnavailableError } from "../data/errors.js";
-import type { Prediction } from "../evaluate/predictions.js";
+import { join } from "node:path";
 import { PairSetError, STARTS_FROM } from "../intent/pair-sets.js";
 import type { PreferencePair } from "../intent/pairs.js";
 import { writePairs } from "../intent/pairs-file.js";
-import { writeFileAtomic } from "../model/weights/atomic-file.js";
 import { SFT_GENERATION } from "../prompts/sft.js";
 import { checkDpoConfig, type DpoConfig } from "./dpo-config.js";
 import { judgeFolder, measureJudge, openInstruments, type Instruments } from "./dpo-instruments.js";
@@ -24,12 +20,12 @@ import { minePairs, trainingPairs, type MiningFacts } from "./dpo-pairs.js";
 import { trainDpoRun, type DpoRun, type DpoStart } from "./dpo-run.js";
 import { startingRuns } from "./dpo-start.js";
 import { summariseDpo, summariseDpoRun, type DpoSummary, type DpoTrained } from "./dpo-summary.js";
-import { evaluateInOrder, finishedPredictions } from "./evaluate-run.js";
+import { predictionsInOrder, takeOverPredictions } from "./evaluate-run.js";
 import { openExperiment, type Experiment } from "./experiment.js";
 import { adapterHash } from "./evaluation.js";
 import { say } from "./progress.js";
-import { claimFolder, predictionFile, writeJson } from "./run-folder.js";
-import { loadAtHand, loadNamed, type NamedSet } from "./sets.js";
+import { claimFolder, writeJson } from "./run-folder.js";
+import { loadChosenAndTested, loadNamed, type NamedSet } from "./sets.js";
 import { isTrained } from "./training.js";
 
 const RUNS = "runs";
@@ -47,16 +43,7 @@ export async function runDpo(
 ): Promise<DpoSummary> {
   const { signal } = options;
   const train = await loadNamed(config.trainSet, config.limit);
-  const selection = await loadAtHand(config.selectionSets, config.limit);
-  if (selection.sets.length === 0) {
-    const [{ set, reason }] = selection.leftOut;
-    throw new DataUnavailableError(set, `the epoch cannot be chosen: ${reason}`, "Name another one: --set selectionSets=…");
-  }
-  const tests = await loadAtHand(config.testSets, config.limit);
-  const leftOut = [...selection.leftOut, ...tests.leftOut];
-  for (const { set, reason } of leftOut) say(`${set} is left out: ${reason}`);
-  // A set may be both.
-  const sets = [...new Map([...selection.sets, ...tests.sets].map((set) => [set.name, set])).values()];
+  const { selection, tests, sets, leftOut } = await loadChosenAndTested(config);
 
   const starts = startingRuns(config, out);
   const experiment = openExperiment(config, out, checkDpoConfig, [train, ...sets], [RUNS, "judge", "judge.json"], options);
@@ -97,7 +84,7 @@ export async function runDpo(
           const chosen = trainingPairs(pairs, pairSet, config, seed);
           if (chosen.length === 0) throw new PairSetError("no such errors were found");
           const policy = first === undefined ? start : join(out, folder, first);
-          await trainInFolder(experiment, run, chosen, { policy, reference: start }, selection.sets, join(folder, pairSet));
+          await trainInFolder(experiment, run, chosen, { policy, reference: start }, selection, join(folder, pairSet));
           trained.push(await evaluated(experiment, run, chosen.length, sets, join(folder, pairSet)));
         } catch (error) {
           if (!(error instanceof PairSetError)) throw error;
@@ -110,7 +97,7 @@ export async function runDpo(
     const opened = await open();
     const runs = [];
     for (const run of trained) runs.push(await summariseDpoRun(run, sets, opened, signal));
-    const summary = summariseDpo(config, trained, runs, sets, tests.sets, { judge: agreement, mining, leftOut, skipped });
+    const summary = summariseDpo(config, trained, runs, sets, tests, { judge: agreement, mining, leftOut, skipped });
     writeJson(join(out, "summary.json"), summary);
     return summary;
   } finally {
@@ -127,18 +114,9 @@ async function startingPoint(
   sets: readonly NamedSet[],
   folder: string,
 ): Promise<DpoTrained> {
-  const predictions = new Map<string, readonly Prediction[]>();
-  for (const { name, rows } of sets) {
-    const file = predictionFile(join(out, folder), name);
-    const known = existsSync(file) ? null : finishedPredictions(predictionFile(start, name), rows);
-    if (known === null) continue;
-    mkdirSync(dirname(file), { recursive: true });
-    const lines = known.map((prediction) => `${JSON.stringify(prediction)}\n`).join("");
-    writeFileAtomic(file, (append) => append(Buffer.from(lines)));
-  }
-  const adapter = join(start, "adapter");
-  const evaluation = evaluateInOrder(model, SFT_GENERATION, sets, join(out, folder), `sft, seed ${seed}`, signal, adapter);
-  for await (const { name, said } of evaluation) predictions.set(name, said);
+  takeOverPredictions(start, join(out, folder), sets);
+  const [label, adapter] = [`sft, seed ${seed}`, join(start, "adapter")];
+  const predictions = await predictionsInOrder(model, SFT_GENERATION, sets, join(out, folder), label, signal, adapter);
   return { condition: "sft", seed, folder, pairs: null, training: null, predictions };
 }
 
@@ -177,10 +155,8 @@ async function evaluated(
   sets: readonly NamedSet[],
   folder: string,
 ): Promise<DpoTrained> {
-  const predictions = new Map<string, readonly Prediction[]>();
   const label = `${pairSet}, seed ${seed}`;
-  for await (const { name, said } of evaluateInOrder(model, SFT_GENERATION, sets, join(out, folder), label, signal))
-    predictions.set(name, said);
+  const predictions = await predictionsInOrder(model, SFT_GENERATION, sets, join(out, folder), label, signal);
   const training = dpoTrainingFacts(readDpoLog(join(out, folder, "log.jsonl")));
   return { condition: pairSet, seed, folder, pairs, training, predictions };
 }

@@ -1,6 +1,6 @@
 /** A run's adapter on several sets: what is predicted already is read, and a finished file stands in the set's order. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { evaluateSet } from "../evaluate/evaluate-set.js";
 import { readPredictions, type Prediction } from "../evaluate/predictions.js";
 import { loadAdapter, type LanguageModel, type LoadedAdapter } from "../model/language-model.js";
@@ -43,8 +43,7 @@ export async function* evaluateInOrder(
           onProgress: (done, _, milliseconds) => progress.update(done, `${milliseconds.toFixed(0)} ms a prompt`),
         });
         // They came in the order in which the model finished them, which a restart changes.
-        const lines = said.map((prediction) => `${JSON.stringify(prediction)}\n`).join("");
-        writeFileAtomic(file, (append) => append(Buffer.from(lines)));
+        writeInOrder(file, said);
         yield { name, said };
       } finally {
         progress.stop();
@@ -55,8 +54,33 @@ export async function* evaluateInOrder(
   }
 }
 
+/** All that {@link evaluateInOrder} gives, by the set's name. */
+export async function predictionsInOrder(
+  ...what: Parameters<typeof evaluateInOrder>
+): Promise<Map<string, readonly Prediction[]>> {
+  const predictions = new Map<string, readonly Prediction[]>();
+  for await (const { name, said } of evaluateInOrder(...what)) predictions.set(name, said);
+  return predictions;
+}
+
+/** Takes over what another run folder of the same adapter and format has predicted, where `folder` has nothing yet. */
+export function takeOverPredictions(from: string, folder: string, sets: readonly NamedSet[]): void {
+  for (const { name, rows } of sets) {
+    const file = predictionFile(folder, name);
+    const known = existsSync(file) ? null : finishedPredictions(predictionFile(from, name), rows);
+    if (known === null) continue;
+    mkdirSync(dirname(file), { recursive: true });
+    writeInOrder(file, known);
+  }
+}
+
+function writeInOrder(file: string, said: readonly Prediction[]): void {
+  const lines = said.map((prediction) => `${JSON.stringify(prediction)}\n`).join("");
+  writeFileAtomic(file, (append) => append(Buffer.from(lines)));
+}
+
 /** The predictions of a file that holds every row of the set in its order; null for any other: `evaluateSet` sees to that. */
-export function finishedPredictions(file: string, rows: NamedSet["rows"]): Prediction[] | null {
+function finishedPredictions(file: string, rows: NamedSet["rows"]): Prediction[] | null {
   if (!existsSync(file)) return null;
   let said: Prediction[];
   try {

@@ -36,6 +36,9 @@ export interface ExperimentFolder<Config> {
   close(): void;
 }
 
+/** Settings that say how much is run and change nothing of what is done: a folder of one seed may be gone on with for three. */
+export const MAY_GROW = ["seeds", "pairSets", "rewards"] as const;
+
 const ENVIRONMENT = "environment.json";
 const schema = z.looseObject({
   precision: z.string(),
@@ -91,7 +94,7 @@ export function openFolder<Config extends { readonly precision: Precision | "aut
   const unlock = lockFolder(out);
   try {
     if (fresh) clearFolder(out, [...folders, "model"]);
-    if (claimFolder(out, config, check)) say(`${out}: going on with what is there`);
+    if (claimFolder(out, config, check, MAY_GROW)) say(`${out}: going on with what is there`);
     const data = Object.fromEntries(sets.map(({ name, rows }) => [name, hashRows(rows)]));
     checkData(out, data);
     const open = async (model: string): ReturnType<ExperimentFolder<Config>["open"]> => {

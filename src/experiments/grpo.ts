@@ -6,21 +6,17 @@
  * Differs from the paper here: LoRA, not all weights; by default from the SFT adapter in its own short format, which a small model speaks
  * (`start`, `format` and `samples` have the paper's other forms); the reward of the label alone is a run of its own beside it.
  */
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { DataUnavailableError } from "../data/errors.js";
+import { join, resolve } from "node:path";
 import type { LabelledPrompt } from "../data/prompt.js";
 import { usualKeyVariable } from "../engines/open.js";
 import type { Patience } from "../engines/patience.js";
-import type { Prediction } from "../evaluate/predictions.js";
 import type { LanguageModel } from "../model/language-model.js";
-import { writeFileAtomic } from "../model/weights/atomic-file.js";
 import { GRPO_REASONING } from "../prompts/grpo.js";
 import { SFT_GENERATION, type OutputFormat } from "../prompts/sft.js";
 import { TrainingDataError } from "../train/examples.js";
 import { judgeFolder, measureJudge, openInstruments, type Instruments } from "./dpo-instruments.js";
 import { startingRuns } from "./dpo-start.js";
-import { evaluateInOrder, finishedPredictions } from "./evaluate-run.js";
+import { predictionsInOrder, takeOverPredictions } from "./evaluate-run.js";
 import { adapterHash } from "./evaluation.js";
 import { openExperiment, type Experiment } from "./experiment.js";
 import { checkGrpoConfig, type GrpoConfig } from "./grpo-config.js";
@@ -30,8 +26,8 @@ import { localSampler, servedSampler, type Sampler } from "./grpo-sampler.js";
 import { summariseGrpo, type GrpoSummary, type GrpoTrained } from "./grpo-summary.js";
 import { summariseDpoRun } from "./dpo-summary.js";
 import { say } from "./progress.js";
-import { claimFolder, predictionFile, writeJson } from "./run-folder.js";
-import { loadAtHand, loadNamed, type NamedSet } from "./sets.js";
+import { claimFolder, writeJson } from "./run-folder.js";
+import { loadChosenAndTested, loadNamed, type NamedSet } from "./sets.js";
 import { isTrained } from "./training.js";
 
 const RUNS = "runs";
@@ -54,16 +50,7 @@ export async function runGrpo(
   const { signal } = options;
   const train = await loadNamed(config.trainSet, config.limit);
   const rows = rewardable(train);
-  const selection = await loadAtHand(config.selectionSets, config.limit);
-  if (selection.sets.length === 0) {
-    const [{ set, reason }] = selection.leftOut;
-    throw new DataUnavailableError(set, `the adapter cannot be chosen: ${reason}`, "Name another one: --set selectionSets=…");
-  }
-  const tests = await loadAtHand(config.testSets, config.limit);
-  const leftOut = [...selection.leftOut, ...tests.leftOut];
-  for (const { set, reason } of leftOut) say(`${set} is left out: ${reason}`);
-  // A set may be both.
-  const sets = [...new Map([...selection.sets, ...tests.sets].map((set) => [set.name, set])).values()];
+  const { selection, tests, sets, leftOut } = await loadChosenAndTested(config);
 
   const starts = config.start === "sft" ? startingRuns(config, out) : null;
   const folders = [RUNS, SERVED, "judge", "judge.json"];
@@ -85,7 +72,7 @@ export async function runGrpo(
         const run = { reward, seed };
         const folder = join(RUNS, `seed-${seed}`, reward);
         const sample = (model: LanguageModel): Sampler => (sampler ??= openSampler(config, model, out, patience));
-        await trainInFolder(experiment, run, rows, start, selection.sets, folder, sample, open);
+        await trainInFolder(experiment, run, rows, start, selection, folder, sample, open);
         trained.push(await evaluated(experiment, run, sets, folder));
       }
     }
@@ -93,7 +80,7 @@ export async function runGrpo(
     const opened = await open();
     const runs = [];
     for (const run of trained) runs.push(await summariseDpoRun(run, sets, opened, signal));
-    const compared = tests.sets.length > 0 ? tests.sets : sets;
+    const compared = tests.length > 0 ? tests : sets;
     const summary = summariseGrpo(config, trained, runs, sets, compared, { judge: agreement, leftOut });
     writeJson(join(out, "summary.json"), summary);
     return summary;
@@ -129,19 +116,11 @@ async function startingPoint(
 ): Promise<GrpoTrained> {
   // The model alone is the same for every seed.
   const folder = start === null ? join(RUNS, "start") : join(RUNS, `seed-${seed}`, "start");
-  for (const { name, rows } of start !== null && config.format === "sft" ? sets : []) {
-    const file = predictionFile(join(out, folder), name);
-    const known = existsSync(file) ? null : finishedPredictions(predictionFile(start!, name), rows);
-    if (known === null) continue;
-    mkdirSync(dirname(file), { recursive: true });
-    const lines = known.map((prediction) => `${JSON.stringify(prediction)}\n`).join("");
-    writeFileAtomic(file, (append) => append(Buffer.from(lines)));
-  }
-  const predictions = new Map<string, readonly Prediction[]>();
+  if (start !== null && config.format === "sft") takeOverPredictions(start, join(out, folder), sets);
   const adapter = start === null ? null : join(start, "adapter");
   const label = start === null ? "start" : `start, seed ${seed}`;
-  const evaluation = evaluateInOrder(model, FORMATS[config.format], sets, join(out, folder), label, signal, adapter);
-  for await (const { name, said } of evaluation) predictions.set(name, said);
+  const format = FORMATS[config.format];
+  const predictions = await predictionsInOrder(model, format, sets, join(out, folder), label, signal, adapter);
   return { condition: "start", seed, folder, training: null, predictions };
 }
 
@@ -191,10 +170,8 @@ async function evaluated(
   sets: readonly NamedSet[],
   folder: string,
 ): Promise<GrpoTrained> {
-  const predictions = new Map<string, readonly Prediction[]>();
   const label = `${reward}, seed ${seed}`;
-  for await (const { name, said } of evaluateInOrder(model, FORMATS[config.format], sets, join(out, folder), label, signal))
-    predictions.set(name, said);
+  const predictions = await predictionsInOrder(model, FORMATS[config.format], sets, join(out, folder), label, signal);
   const training = grpoTrainingFacts(readGrpoLog(join(out, folder, "log.jsonl")));
   return { condition: reward, seed, folder, training, predictions };
 }

@@ -3,6 +3,7 @@ import { resolveModel } from "../model/catalogue/resolve.js";
 import { openModel, type LanguageModel } from "../model/language-model.js";
 import { openOps } from "../tensor/backend.js";
 import type { Precision } from "../tensor/ops.js";
+import { say } from "../terminal.js";
 import { TINY_RANDOM, writeTinyModel } from "./tiny-model.js";
 
 /** @param folder the experiment's; a model that is made on the spot is written there */
@@ -19,8 +20,6 @@ export async function openExperimentModel(
   const started = performance.now();
   const opened = openModel(ops, resolved.path, { name: resolved.name });
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  process.stderr.write(
-    `${resolved.name}: loaded in ${seconds} s (${ops.name} ops on ${ops.device.placement}, ${ops.precision})\n`,
-  );
+  say(`${resolved.name}: loaded in ${seconds} s (${ops.name} ops on ${ops.device.placement}, ${ops.precision})`);
   return opened;
 }

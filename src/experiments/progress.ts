@@ -1,17 +1,16 @@
 /** Progress of long work: a bar drawn in place on a terminal, a line at every tenth elsewhere, both on stderr; in a notebook one output. */
 import cliProgress from "cli-progress";
+import { printable } from "../evaluate/table.js";
 import { inNotebook, showProgress } from "../report/display.js";
+import { say } from "../terminal.js";
+
+export { say };
 
 export interface WorkProgress {
   /** @param note what is worth seeing now: the loss, tokens per second */
   update(done: number, note?: string): void;
   /** Ends the bar; call it once, also after a failure. */
   stop(): void;
-}
-
-/** One line about the work, between two bars. */
-export function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
 
 /** @param start how much of `total` was done before, in an earlier process */
@@ -21,10 +20,11 @@ export function showWork(label: string, total: number, start = 0): WorkProgress 
 }
 
 function bar(label: string, total: number, start: number): WorkProgress {
-  const format = `${label} {bar} {value}/{total}, {eta_formatted} left  {note}`;
+  // As a value the label is not searched for {bar} and the like.
+  const format = "{label} {bar} {value}/{total}, {eta_formatted} left  {note}";
   const drawn = new cliProgress.SingleBar({ format, stream: process.stderr, etaBuffer: 20 }, cliProgress.Presets.shades_classic);
-  drawn.start(total, start, { note: "" });
-  return { update: (done, note = "") => drawn.update(done, { note }), stop: () => drawn.stop() };
+  drawn.start(total, start, { label: printable(label), note: "" });
+  return { update: (done, note = "") => drawn.update(done, { note: printable(note) }), stop: () => drawn.stop() };
 }
 
 function lines(label: string, total: number, start: number): WorkProgress {

@@ -14,8 +14,9 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { uniqueFileName } from "../file-name.js";
 import { writeFileAtomic } from "../model/weights/atomic-file.js";
-import { firstDifference } from "./config.js";
+import { beginsWith, firstDifference } from "./config.js";
 
 /** A run folder that cannot be used as it stands; the message says what to do. */
 export class RunFolderError extends Error {
@@ -40,9 +41,9 @@ const ENTRIES = [
   "summary.json",
 ];
 
-/** Where a set's predictions stand below an evaluation's or a run's folder. A name is the user's, and may be a path. */
+/** Where a set's predictions stand below an evaluation's or a run's folder. A name is the user's, and may be a path: two never share a file. */
 export function predictionFile(folder: string, set: string): string {
-  return join(folder, "predictions", `${set.replace(/[^\w.-]+/g, "_")}.jsonl`);
+  return join(folder, "predictions", `${uniqueFileName(set)}.jsonl`);
 }
 
 /** Writes JSON whole or not at all. */
@@ -64,10 +65,16 @@ export function readJson(file: string): unknown {
 /**
  * Makes a folder the folder of this config, or finds that it is.
  * @param check reads a stored config; throws for one that is none. Default: any object is one.
+ * @param mayGrow lists that say how much is run: they may be longer than before, and what was done of them stays done
  * @returns whether something was there to go on with
  * @throws RunFolderError naming the first field that differs, or if what is there has no config
  */
-export function claimFolder(path: string, config: object, check: (value: unknown, file: string) => object = anyObject): boolean {
+export function claimFolder(
+  path: string,
+  config: object,
+  check: (value: unknown, file: string) => object = anyObject,
+  mayGrow: readonly string[] = [],
+): boolean {
   mkdirSync(path, { recursive: true });
   removeTemporaries(path);
   const file = join(path, "config.json");
@@ -82,8 +89,11 @@ export function claimFolder(path: string, config: object, check: (value: unknown
     writeJson(file, config);
     return false;
   }
-  const difference = firstDifference(check(readJson(file), file), config);
+  const [before, now] = [check(readJson(file), file), config] as [Record<string, unknown>, Record<string, unknown>];
+  const grown = mayGrow.filter((field) => beginsWith(now[field], before[field]));
+  const difference = firstDifference({ ...before, ...Object.fromEntries(grown.map((field) => [field, now[field]])) }, now);
   if (difference !== null) throw new RunFolderError(path, `${difference.words}; use another --out, or --fresh to begin anew`);
+  if (grown.length > 0) writeJson(file, config);
   return true;
 }
 

@@ -60,6 +60,36 @@ export async function loadAtHand(
   return { sets, leftOut };
 }
 
+export interface ChosenAndTested {
+  /** Choose the checkpoint; at least one. */
+  readonly selection: readonly NamedSet[];
+  readonly tests: readonly NamedSet[];
+  /** Both, each once: a set may be in both. */
+  readonly sets: readonly NamedSet[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/**
+ * The sets that choose a training's checkpoint and those that test it. Says which are not at hand.
+ * @throws DataUnavailableError if none is left to choose by
+ */
+export async function loadChosenAndTested(config: {
+  readonly selectionSets: readonly string[];
+  readonly testSets: readonly string[];
+  readonly limit: number;
+}): Promise<ChosenAndTested> {
+  const selection = await loadAtHand(config.selectionSets, config.limit);
+  if (selection.sets.length === 0) {
+    const [{ set, reason }] = selection.leftOut;
+    throw new DataUnavailableError(set, `the checkpoint cannot be chosen: ${reason}`, "Name another one: --set selectionSets=…");
+  }
+  const tests = await loadAtHand(config.testSets, config.limit);
+  const leftOut = [...selection.leftOut, ...tests.leftOut];
+  for (const { set, reason } of leftOut) say(`${set} is left out: ${reason}`);
+  const sets = [...new Map([...selection.sets, ...tests.sets].map((set) => [set.name, set])).values()];
+  return { selection: selection.sets, tests: tests.sets, sets, leftOut };
+}
+
 /** sha256 over what the rows say, whatever file they came from. */
 export function hashRows(rows: readonly LabelledPrompt[]): string {
   const hash = createHash("sha256");

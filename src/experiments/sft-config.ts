@@ -49,7 +49,8 @@ export interface SftConfig {
 
 const rates = list(rate).min(1).describe("numbers above 0 and at most 1, separated by commas");
 
-const schema = z.strictObject({
+/** The fields of an SFT config, for experiments that train by its recipe. */
+export const sftFields = {
   model: text.describe("a model's name, hub id or path"),
   precision,
   modes: list(z.enum(MODES)).min(1).describe("generation, classification, or both separated by a comma"),
@@ -77,7 +78,8 @@ const schema = z.strictObject({
   r: count(1, 1024).describe("a whole number from 1 to 1024"),
   loraAlpha: z.number().positive().max(1e6).describe("a number above 0"),
   ...optimisation,
-}) satisfies z.ZodType<SftConfig>;
+};
+const schema = z.strictObject(sftFields) satisfies z.ZodType<SftConfig>;
 
 const described: ConfigSchema<SftConfig> = {
   check: (value) => schema.safeParse(value),
@@ -90,15 +92,18 @@ const described: ConfigSchema<SftConfig> = {
  * @throws ConfigError naming the key, what it was given and what is allowed
  */
 export function sftConfig(preset: SftConfig, settings: readonly string[] = []): SftConfig {
+  return applySettings(presetFor(preset, settings), settings, described);
+}
+
+/** The preset as {@link sftConfig} starts from: `learningRates` that are set are for both modes, and replace those of classification. */
+export function presetFor<Config extends SftConfig>(preset: Config, settings: readonly string[]): Config {
   const sets = (key: string): boolean => settings.some((setting) => setting.split("=")[0].trim() === key);
-  const { classificationLearningRates, ...rest } = preset;
   if (sets("classificationLearningRates"))
-    return applySettings(
-      { ...rest, classificationLearningRates: classificationLearningRates ?? rest.learningRates },
-      settings,
-      described,
-    );
-  return applySettings(sets("learningRates") ? rest : preset, settings, described);
+    return { ...preset, classificationLearningRates: preset.classificationLearningRates ?? preset.learningRates };
+  if (!sets("learningRates")) return preset;
+  const rest = { ...preset };
+  Reflect.deleteProperty(rest, "classificationLearningRates");
+  return rest;
 }
 
 /** The rates that a mode is trained with. */

@@ -1,7 +1,7 @@
 /** What an SFT experiment found: scores of every run, mean and deviation over seeds, the constant answers, and how fast it was. */
 import type { Prediction } from "../evaluate/predictions.js";
 import { constantScores, score, type Scores } from "../evaluate/metrics.js";
-import { markdownTable, scoreTable } from "../evaluate/table.js";
+import { markdownTable, printable, scoreTable } from "../evaluate/table.js";
 import type { TrainingFacts } from "./sft-log.js";
 import { runFolder, type SftRun } from "./sft-run.js";
 import type { LeftOut, NamedSet } from "./sets.js";
@@ -149,7 +149,7 @@ export function summaryTables(summary: SftSummary): string {
       { name: "always harmful", scores: constant.harmful },
       { name: "always safe", scores: constant.safe },
     ];
-    return `${set}\n\n${scoreTable([...rows, ...floors])}`;
+    return `${printable(set)}\n\n${scoreTable([...rows, ...floors])}`;
   });
   const body = modes.flatMap(([mode, { overSeeds }]) =>
     Object.entries(overSeeds).map(([set, { f1, auroc, accuracy }]) => [`${mode}, ${set}`, f1, auroc, accuracy] as const),
@@ -159,7 +159,7 @@ export function summaryTables(summary: SftSummary): string {
     parts.push(
       `mean ± deviation over seeds ${summary.seeds.join(", ")}\n\n${markdownTable(["", "F1", "AUROC", "accuracy"], lines)}`,
     );
-  for (const { set, reason } of summary.leftOut) parts.push(`${set} was left out: ${reason}`);
-  for (const [mode, { learningRate, why }] of modes) parts.push(`${mode}: learning rate ${learningRate}, ${why}`);
+  for (const { set, reason } of summary.leftOut) parts.push(printable(`${set} was left out: ${reason}`));
+  for (const [mode, { learningRate, why }] of modes) parts.push(printable(`${mode}: learning rate ${learningRate}, ${why}`));
   return parts.join("\n\n");
 }

@@ -20,6 +20,8 @@ import { isTrained } from "./training.js";
 export interface SftOptions {
   /** Removes what an earlier experiment left in the folder. */
   readonly fresh?: boolean;
+  /** Rows to train on instead of those of the config's `trainSet`, which is then only their name. */
+  readonly train?: NamedSet;
   readonly signal?: AbortSignal;
 }
 
@@ -31,7 +33,7 @@ export interface SftOptions {
  */
 export async function runSft(config: SftConfig, out: string, options: SftOptions = {}): Promise<SftSummary> {
   // Data. A set for evaluation that is not at hand is left out, and the summary says so.
-  const train = await loadNamed(config.trainSet, config.limit, config.columns);
+  const train = options.train ?? (await loadNamed(config.trainSet, config.limit, config.columns));
   const validation = await loadNamed(config.validationSet, config.limit, config.columns);
   const selection = await loadAtHand(config.selectionSets, config.limit, config.columns);
   const tests = await loadAtHand(config.testSets, config.limit, config.columns);

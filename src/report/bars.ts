@@ -1,6 +1,6 @@
 /** Counts and shares as bars, distributions as boxes and histograms. */
 import { quantile } from "../evaluate/quantile.js";
-import { PALETTE, type PlotlyFigure } from "./figure.js";
+import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 
 export interface BarSeries {
   readonly name: string;
@@ -37,12 +37,12 @@ export function barFigure(categories: readonly string[], series: readonly BarSer
       marker: { color: color ?? colorOf(name, i) },
     })),
     layout: {
-      title: { text: title },
+      title: { text: figureText(title) },
       height: Math.round(170 + 24 * rows + legend),
       margin: { l: left, r: 24, t: 56, b: 104 + legend },
       barmode: stacked ? "stack" : "group",
       bargap: 0.25,
-      xaxis: { title: { text: axis }, rangemode: "tozero" },
+      xaxis: { title: { text: figureText(axis) }, rangemode: "tozero" },
       yaxis: { autorange: "reversed", type: "category", ticks: "" },
       legend: { orientation: "h", x: 0, y: -62 / (24 * rows + 10), yanchor: "top", traceorder: "normal" },
       showlegend: series.length > 1,
@@ -93,10 +93,14 @@ export function boxFigure(distributions: readonly Distribution[], options: BarOp
       },
     ],
     layout: {
-      title: { text: options.title },
+      title: { text: figureText(options.title) },
       height: 150 + 34 * full.length,
       margin: { l: 20 + 7.2 * Math.max(...full.map(({ name }) => name.length), 4), r: 24, t: 56, b: 60 },
-      xaxis: { title: { text: options.axis }, type: "log", tickvals: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] },
+      xaxis: {
+        title: { text: figureText(options.axis) },
+        type: "log",
+        tickvals: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
+      },
       yaxis: { autorange: "reversed", type: "category", ticks: "" },
     },
   };
@@ -128,8 +132,8 @@ export function histogramFigure(
       };
     }),
     layout: {
-      title: { text: title },
-      xaxis: { title: { text: axis } },
+      title: { text: figureText(title) },
+      xaxis: { title: { text: figureText(axis) } },
       yaxis: { title: { text: "share" }, rangemode: "tozero", tickformat: ".0%" },
     },
   };

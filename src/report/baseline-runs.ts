@@ -4,13 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
-import { bootstrapMean } from "../evaluate/bootstrap.js";
-import { throughputOf } from "../evaluate/latency.js";
 import { openPredictionFolder } from "../evaluate/prediction-folder.js";
 import type { Prediction } from "../evaluate/predictions.js";
-import { f1Statistic } from "../evaluate/statistic.js";
 import { readJson } from "../experiments/run-folder.js";
-import type { ParetoPoint } from "./pareto.js";
+import { baselineModel } from "./measured-models.js";
+import type { ParetoMeasure, ParetoPoint, Range } from "./pareto.js";
+import { pointsOf } from "./pareto-points.js";
 
 export interface BaselineRecord {
   readonly folder: string;
@@ -18,8 +17,8 @@ export interface BaselineRecord {
   readonly form: string;
   /** By set. */
   readonly predictions: ReadonlyMap<string, readonly Prediction[]>;
-  /** Of a single request, median milliseconds, and its generated tokens; null where it was not measured. */
-  readonly single: { readonly milliseconds: number; readonly tokensPerPrompt: number } | null;
+  /** Of a single request, median milliseconds with their interval, and its generated tokens; null where it was not measured. */
+  readonly single: { readonly milliseconds: number; readonly interval: Range | null; readonly tokensPerPrompt: number } | null;
 }
 
 const RESULTS = fileURLToPath(new URL("../../results", import.meta.url));
@@ -27,7 +26,14 @@ const kindSchema = z.looseObject({ kind: z.string().optional() });
 const schema = z.looseObject({
   model: z.string(),
   form: z.string(),
-  latency: z.looseObject({ medianMilliseconds: z.number().positive(), tokensPerPrompt: z.number().nonnegative() }).nullable(),
+  latency: z
+    .looseObject({
+      medianMilliseconds: z.number().positive(),
+      // Timings of earlier versions have none.
+      medianInterval: z.object({ low: z.number().positive(), high: z.number().positive() }).nullable().default(null),
+      tokensPerPrompt: z.number().nonnegative(),
+    })
+    .nullable(),
 });
 
 /**
@@ -61,43 +67,36 @@ function readBaseline(folder: string): BaselineRecord | null {
   if (kindSchema.safeParse(content).data?.kind !== "baseline") return null;
   const { model, form, latency } = checkRow(schema, content, file, 0);
   const said = openPredictionFolder(folder);
-  const single = latency && { milliseconds: latency.medianMilliseconds, tokensPerPrompt: latency.tokensPerPrompt };
+  const single = latency && {
+    ...{ milliseconds: latency.medianMilliseconds, interval: latency.medianInterval },
+    tokensPerPrompt: latency.tokensPerPrompt,
+  };
   return { folder, model, form, predictions: new Map(said.sets.map((set) => [set, said.read(set)[0]])), single };
 }
 
-/** One point a baseline that saw all of these sets: mean F1 with its bootstrap interval against wall time a prompt in batches. */
-export function baselinePoints(baselines: readonly BaselineRecord[], sets: readonly string[]): ParetoPoint[] {
-  return baselines.flatMap((baseline) => {
-    const runs = sets.map((set) => baseline.predictions.get(set) ?? []);
-    if (runs.length === 0 || runs.some((said) => said.length === 0)) return [];
-    const f1 = bootstrapMean(
-      runs.map((said) => [said]),
-      f1Statistic(),
-    );
-    const said = runs.flat();
-    const { millisecondsPerPrompt, tokensPerPrompt } = throughputOf(said);
-    if (f1 === null || millisecondsPerPrompt === null || millisecondsPerPrompt === 0) return [];
-    return [
-      {
-        model: `${baseline.model}, ${baseline.form}`,
-        group: "measured here",
-        millisecondsPerPrompt,
-        f1: f1.estimate,
-        interval: { low: f1.low, high: f1.high },
-        tokensPerPrompt,
-        unparsed: said.filter(({ harm }) => harm === "unparsed").length / said.length,
-        sets: sets.join(", "),
-      },
-    ];
-  });
+/** One point a baseline that saw all of these sets. */
+export function baselinePoints(
+  baselines: readonly BaselineRecord[],
+  sets: readonly string[],
+  measure?: ParetoMeasure,
+): ParetoPoint[] {
+  return pointsOf(
+    baselines.map((baseline) => baselineModel(baseline, sets)),
+    measure,
+  );
 }
 
 /** The same points at the median of a single request, of those that were measured with `--latency`. */
-export function baselineRequestPoints(baselines: readonly BaselineRecord[], sets: readonly string[]): ParetoPoint[] {
+export function baselineRequestPoints(
+  baselines: readonly BaselineRecord[],
+  sets: readonly string[],
+  measure?: ParetoMeasure,
+): ParetoPoint[] {
   return baselines.flatMap((baseline) => {
     const { single } = baseline;
     if (single === null) return [];
-    const { milliseconds: millisecondsPerPrompt, tokensPerPrompt } = single;
-    return baselinePoints([baseline], sets).map((point) => ({ ...point, millisecondsPerPrompt, tokensPerPrompt }));
+    const { milliseconds: millisecondsPerPrompt, interval: latencyInterval, tokensPerPrompt } = single;
+    const timed = { millisecondsPerPrompt, latencyInterval, tokensPerPrompt };
+    return baselinePoints([baseline], sets, measure).map((point) => ({ ...point, ...timed }));
   });
 }

@@ -1,7 +1,7 @@
 /** Differences between two models in tables, a figure and words: all of them second less first, with 95% intervals. */
 import { compareModels, type Comparison, type Difference } from "../evaluate/comparison.js";
 import type { ConditionRuns } from "./conditions.js";
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { intervalFigure, type IntervalSeries } from "./intervals.js";
 

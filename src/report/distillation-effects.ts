@@ -7,8 +7,8 @@ import { directionOf, outcomeText, rangeText, zeroMarked } from "./differences.j
 import { pairsIn, type Pair } from "./distillation-grid.js";
 import { CONDITION_NAMES, INTENT_CONDITIONS } from "./distillation-names.js";
 import { publishedCells } from "./distillation-published.js";
-import { doneCell, gridOf, type DistillationRecord } from "./distillation-runs.js";
-import { signed } from "./dpo-names.js";
+import { constantF1, doneCell, gridOf, type DistillationRecord } from "./distillation-runs.js";
+import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { intervalFigure, type IntervalSeries } from "./intervals.js";
 
@@ -155,5 +155,20 @@ export function intentText(run: DistillationRecord, effects: readonly Effect[]):
           `Pair by pair (${asked.intent}): better ${count("better")}, worse ${count("worse")}, no difference shown ${count("open")}.`,
         ]),
     seeds,
+    ...floorTexts(run),
   ].join("\n");
+}
+
+/** A difference between students that have not learnt the verdict is to be read as one. */
+function floorTexts(run: DistillationRecord): string[] {
+  const floor = constantF1(run);
+  const values = gridOf(run, "testF1").flatMap(({ value }) => value ?? []);
+  if (floor === null || values.length === 0) return [];
+  const above = values.filter((value) => value > floor).length;
+  const beaten = `always answering harmful (mean F1 ${floor.toFixed(3)})`;
+  return [
+    above === 0
+      ? `No cell scores above ${beaten}: these students have hardly learnt the verdict.`
+      : `${above} of ${values.length} cells score above ${beaten}.`,
+  ];
 }

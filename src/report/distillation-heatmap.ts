@@ -121,13 +121,19 @@ export function gridHeatmap(cells: readonly GridCell[], options: HeatmapOptions)
         width: left + plot + RIGHT,
         height: TOP + height + names + BAR,
         margin: { l: left, r: RIGHT, t: TOP, b: names + BAR },
-        title: { text: options.title, y: 1, yref: "container", yanchor: "top", pad: { t: 14 } },
+        title: { text: figureText(options.title), y: 1, yref: "container", yanchor: "top", pad: { t: 14 } },
         showlegend: false,
         ...Object.fromEntries(axes),
         annotations: [
           ...conditions.map((condition, panel) => titleOf(condition, suffix(panel))),
           {
-            ...{ text: options.label, xref: "paper", yref: "paper", x: (1 - BAR_LENGTH) / 2, y: -(names + 54) / height },
+            ...{
+              text: figureText(options.label),
+              xref: "paper",
+              yref: "paper",
+              x: (1 - BAR_LENGTH) / 2,
+              y: -(names + 54) / height,
+            },
             ...{ xanchor: "left", align: "left", yanchor: "top", showarrow: false, font: { size: 14 } },
           },
         ],

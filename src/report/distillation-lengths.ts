@@ -3,10 +3,11 @@ import { meanOf } from "../experiments/spread.js";
 import { CONDITIONS, type Condition } from "../prompts/distillation.js";
 import { CONDITION_MARKERS, CONDITION_NAMES, OF_PUBLISHED } from "./distillation-names.js";
 import { gridOf, type DistillationRecord } from "./distillation-runs.js";
-import type { PlotlyFigure } from "./figure.js";
+import { figureText, type PlotlyFigure } from "./figure.js";
 import type { Spot } from "./labels.js";
 import { loadPublished } from "./published.js";
 import { scatterLabels } from "./scatter-labels.js";
+import { millisecondsText } from "./milliseconds.js";
 
 export interface LengthPoint {
   readonly teacher: string;
@@ -46,7 +47,7 @@ export function lengthTable(points: readonly LengthPoint[]): object[] {
   return points.map(({ teacher, student, condition, tokensPerPrompt, millisecondsPerPrompt, f1, unparsed }) => ({
     ...{ teacher, student, condition: CONDITION_NAMES[condition], F1: f1.toFixed(3) },
     "tokens a prompt": tokensPerPrompt.toFixed(1),
-    "ms a prompt": millisecondsPerPrompt.toPrecision(3),
+    "ms a prompt": millisecondsText(millisecondsPerPrompt),
     unparsed: unparsed === null ? "–" : `${(100 * unparsed).toFixed(1)}%`,
   }));
 }
@@ -68,7 +69,7 @@ export function lengthText(points: readonly LengthPoint[]): string {
       meanOf(own.map((point) => point.unparsed)),
     ];
     const unread = unparsed === null ? "" : `, ${(100 * unparsed).toFixed(1)}% unparsed`;
-    return `${CONDITION_NAMES[condition]}: ${tokens.toFixed(1)} tokens and ${time.toPrecision(3)} ms a prompt${unread}`;
+    return `${CONDITION_NAMES[condition]}: ${tokens.toFixed(1)} tokens and ${millisecondsText(time)} ms a prompt${unread}`;
   });
   const pairs = whole.length / conditions.length;
   return `Means over the ${pairs === 1 ? "one pair" : `${pairs} pairs`} of teacher and student with all conditions\n${lines.join("\n")}`;
@@ -129,10 +130,10 @@ export function lengthFigure(points: readonly LengthPoint[], title: string, scor
         labels.texts,
       ],
       layout: {
-        ...{ ...SIZE, margin: MARGIN, title: { text: title } },
+        ...{ ...SIZE, margin: MARGIN, title: { text: figureText(title) } },
         xaxis: { title: { text: "generated tokens a prompt" }, range: x },
         yaxis: { range: y, tickformat: ".3f" },
-        annotations: [axisName(score)],
+        annotations: [axisName(figureText(score))],
         shapes: labels.connectors,
       },
     },

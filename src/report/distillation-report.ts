@@ -1,6 +1,5 @@
 /** What the distillation notebook shows of a grid: what was run, its heatmaps, the choice by marginal means, who wins how often. */
-import { constantScores } from "../evaluate/metrics.js";
-import { meanOf, spread, spreadText } from "../experiments/spread.js";
+import { spread, spreadText } from "../experiments/spread.js";
 import type { Condition } from "../prompts/distillation.js";
 import {
   chooseByMeans,
@@ -13,10 +12,11 @@ import {
 } from "./distillation-grid.js";
 import { gridHeatmap } from "./distillation-heatmap.js";
 import { CONDITION_NAMES, OF_PUBLISHED } from "./distillation-names.js";
-import { gridOf, MEASURES, type CellRunRecord, type DistillationRecord, type Measure } from "./distillation-runs.js";
-import { signed } from "./dpo-names.js";
+import { gridOf, MEASURES, type CellRunRecord, type DistillationRecord, type Measure, constantF1 } from "./distillation-runs.js";
+import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { loadPublished } from "./published.js";
+import { millisecondsText } from "./milliseconds.js";
 
 /** What was run: models, seeds, sets, and how much of the plan is done. */
 export function distillationSetting(run: DistillationRecord): string {
@@ -38,12 +38,9 @@ export function distillationSetting(run: DistillationRecord): string {
   ].join("\n");
 }
 
-/** What the best constant answer scores: a cell below it has learnt nothing that helps. */
-function floorText({ cells, testSets }: DistillationRecord): string {
-  const [one] = cells.flatMap(({ runs }) => runs);
-  if (one === undefined || testSets.length === 0) return "";
-  const f1 = meanOf(testSets.map((set) => constantScores(one.predictions.get(set)!, "harmful").byRule.wrong.f1));
-  return f1 === null ? "" : ` (always answering harmful: mean F1 ${f1.toFixed(3)})`;
+function floorText(run: DistillationRecord): string {
+  const floor = constantF1(run);
+  return floor === null ? "" : ` (always answering harmful: mean F1 ${floor.toFixed(3)})`;
 }
 
 /** A row a cell of the plan, done or not; means ± deviations over seeds, unparsed answers counted as wrong. */
@@ -60,7 +57,7 @@ export function cellTable({ cells, testSets }: DistillationRecord): object[] {
       loss: spreadText(spread(over("loss"))),
       unparsed: percent(spread(over("unparsed")).mean),
       "tokens a prompt": spread(over("tokensPerPrompt")).mean?.toFixed(1) ?? "–",
-      "ms a prompt": spread(over("millisecondsPerPrompt")).mean?.toPrecision(3) ?? "–",
+      "ms a prompt": millisecondsText(spread(over("millisecondsPerPrompt")).mean),
     };
   });
 }

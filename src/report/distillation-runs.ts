@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
 import { throughputOf, type Throughput } from "../evaluate/latency.js";
-import { score } from "../evaluate/metrics.js";
+import { constantScores, score } from "../evaluate/metrics.js";
 import type { Prediction } from "../evaluate/predictions.js";
 import type { CellKey, CellState } from "../experiments/distillation-summary.js";
 import { readJson } from "../experiments/run-folder.js";
@@ -148,6 +148,13 @@ export type Measure = keyof typeof MEASURES;
 
 function throughput(run: CellRunRecord, sets: readonly string[]): Throughput {
   return throughputOf(sets.flatMap((set) => run.predictions.get(set)!));
+}
+
+/** Mean F1 over the test sets of always answering harmful: a cell that is not above it has learnt nothing that helps. Null without runs. */
+export function constantF1({ cells, testSets }: DistillationRecord): number | null {
+  const [one] = cells.flatMap(({ runs }) => runs);
+  if (one === undefined || testSets.length === 0) return null;
+  return meanOf(testSets.map((set) => constantScores(one.predictions.get(set)!, "harmful").byRule.wrong.f1));
 }
 
 /** The grid of one {@link MEASURES}. */

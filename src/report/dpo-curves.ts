@@ -2,7 +2,8 @@
 import { score } from "../evaluate/metrics.js";
 import type { DpoLogStep } from "../experiments/dpo-log.js";
 import type { Condition } from "../experiments/dpo-summary.js";
-import { CONDITION_NAMES, signed } from "./dpo-names.js";
+import { CONDITION_NAMES } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import { conditionsOf, runsOf, type DpoRecord, type DpoRunRecord } from "./dpo-runs.js";
 import { PALETTE, type PlotlyFigure } from "./figure.js";
 import { trailingMean } from "./learning-curves.js";

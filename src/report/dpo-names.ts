@@ -46,10 +46,3 @@ export const ERROR_TYPES: readonly { readonly kind: keyof ErrorTypes; readonly n
   { kind: "unparsed", name: "unparsed", color: "#888888" },
   { kind: "unjudged", name: "not judged", color: PALETTE[6] },
 ];
-
-/** `+0.012` */
-export function signed(value: number): string {
-  // Zero has no sign, nor has what is rounded to it.
-  const text = value.toFixed(3);
-  return Number(text) === 0 ? "0.000" : value > 0 ? `+${text}` : text;
-}

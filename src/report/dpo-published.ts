@@ -1,5 +1,5 @@
 /** The paper's own numbers on preference training: the rows of its main table, its early tables, and its sweep of single runs. */
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import { PALETTE, type PlotlyFigure } from "./figure.js";
 import type { IntervalSeries } from "./intervals.js";
 import { loadPublished } from "./published.js";

@@ -7,11 +7,13 @@
  * in them through {@link figureText}.
  */
 import { writeFile } from "node:fs/promises";
+import { extname } from "node:path";
 import { displayable, type Displayable } from "./display.js";
-import { drawSvg, type PlotlyFigure } from "./plotly.js";
+import { drawSvg, FigureError, type PlotlyFigure } from "./plotly.js";
+import { svgToPng } from "./png.js";
 import { visibleText } from "./text.js";
 
-export type { PlotlyFigure } from "./plotly.js";
+export { FigureError, type PlotlyFigure } from "./plotly.js";
 
 /** Eight colours that remain apart for colour-blind readers and in print (Okabe and Ito, 2008); the first are the darkest. */
 export const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#f0e442"] as const;
@@ -47,6 +49,8 @@ const DEFAULT_SIZE = { width: 760, height: 460 };
 
 /** Foreign text for a place where plotly reads markup (titles, annotations, tick texts, templates): nothing in it is markup. */
 export function figureText(text: string): string {
+  // plotly finds categories by name in a plain object, which has a `constructor` of its own.
+  if (Reflect.has(Object.prototype, text)) return `&#${text.charCodeAt(0)};${text.slice(1)}`;
   return visibleText(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#123;");
 }
 
@@ -63,7 +67,8 @@ export async function showFigure(figure: PlotlyFigure, options: { caption?: stri
     "application/vnd.plotly.v1+json": {
       data: ready.data,
       layout: { height, ...ready.layout },
-      config: { responsive: true, displaylogo: false },
+      // Dollar signs in names are no mathematics, also where a page has MathJax.
+      config: { responsive: true, displaylogo: false, typesetMath: false },
     },
     "image/svg+xml": await figureSvg(figure),
     "text/plain": caption === "" ? "Figure" : `Figure: ${caption}`,
@@ -75,9 +80,15 @@ export function figureSvg(figure: PlotlyFigure): Promise<string> {
   return drawSvg(prepare(figure), sizeOf(figure.layout));
 }
 
-/** Writes the figure as an SVG file. */
+/**
+ * Writes the figure for a paper, as its path ends: `.svg`, or `.png` with three pixels a CSS pixel (300 a printed inch at 96 CSS pixels).
+ * @throws FigureError for another ending
+ */
 export async function writeFigure(path: string, figure: PlotlyFigure): Promise<void> {
-  await writeFile(path, `${await figureSvg(figure)}\n`);
+  const ending = extname(path).toLowerCase();
+  if (ending !== ".svg" && ending !== ".png") throw new FigureError(`${path}: a figure is written as .svg or as .png`);
+  const svg = await figureSvg(figure);
+  await writeFile(path, ending === ".svg" ? `${svg}\n` : await svgToPng(svg));
 }
 
 function prepare({ data, layout }: PlotlyFigure): PlotlyFigure {

@@ -1,6 +1,6 @@
 /** The paper's own numbers on GRPO: the rows of its main table beside those that they are to beat, and the means that are given elsewhere. */
 import { BENCHMARKS } from "../experiments/presets/sets.js";
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import { publishedDpo } from "./dpo-published.js";
 import type { PlotlyFigure } from "./figure.js";
 import type { IntervalSeries } from "./intervals.js";

@@ -4,7 +4,7 @@ import type { RewardKind } from "../experiments/grpo-config.js";
 import { readRollouts, WATCHED, type LoggedRollout } from "../experiments/grpo-log.js";
 import { meanOf } from "../experiments/spread.js";
 import { showText, type Displayable } from "./display.js";
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import { conditionName } from "./grpo-names.js";
 import { rewardsOf, trainedRuns, type GrpoRecord, type GrpoTrainedRun } from "./grpo-runs.js";
 import { mayCopy } from "./may-copy.js";

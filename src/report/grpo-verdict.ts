@@ -2,7 +2,7 @@
 import type { RewardKind } from "../experiments/grpo-config.js";
 import { meanOf, spread, spreadText } from "../experiments/spread.js";
 import { comparedText, directionOf, overallF1, type Compared } from "./differences.js";
-import { signed } from "./dpo-names.js";
+import { signed } from "../evaluate/signed.js";
 import { conditionName } from "./grpo-names.js";
 import { againstGrpoStart } from "./grpo-report.js";
 import { named, rewardsOf, selectionSeen, testsSeen, trainedRuns, type GrpoRecord, type GrpoTrainedRun } from "./grpo-runs.js";

@@ -26,7 +26,7 @@ export function intervalFigure(
   return {
     data: series.map((one, i) => {
       const rows = labels.flatMap((label, row) => {
-        const point = one.values[label];
+        const point = Object.hasOwn(one.values, label) ? one.values[label] : undefined;
         // Series stand one below another within 0.7 of a row.
         return point === undefined ? [] : [{ ...point, y: row - 0.35 + (0.7 * (i + 0.5)) / series.length }];
       });
@@ -55,11 +55,11 @@ export function intervalFigure(
       };
     }),
     layout: {
-      title: { text: title },
+      title: { text: figureText(title) },
       width: 820,
       height: TOP + height + bottom,
-      margin: { l: Math.max(150, 20 + 7.2 * Math.max(...labels.map((label) => label.length))), r: 24, t: TOP, b: bottom },
-      xaxis: { title: { text: axis }, showgrid: true },
+      margin: { l: Math.max(150, 28 + 7.2 * Math.max(...labels.map((label) => label.length))), r: 24, t: TOP, b: bottom },
+      xaxis: { title: { text: figureText(axis) }, showgrid: true },
       yaxis: {
         tickvals: labels.map((_, row) => row),
         ticktext: labels.map(figureText),

@@ -1,5 +1,5 @@
 /** Loss per step and validation loss per epoch, one panel a mode, one colour a run: rates of a sweep, or seeds. */
-import { PALETTE, type PlotlyFigure } from "./figure.js";
+import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 import type { RunRecord } from "./runs.js";
 
 /** Between two panels, as a share of the width. */
@@ -37,7 +37,7 @@ export function learningCurves(runs: readonly RunRecord[], title = "Learning cur
       return tracesOf(run, name, panel, PALETTE[names.indexOf(name) % PALETTE.length], runs[first] === run);
     }),
     layout: {
-      title: { text: title },
+      title: { text: figureText(title) },
       width: 860,
       height: 460,
       margin: { l: 64, r: 24, t: 56, b: 104 },

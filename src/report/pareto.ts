@@ -1,10 +1,10 @@
 /**
- * Latency against F1, and the frontier: the models that nothing faster beats. Drawn as the paper's figure `pareto_f1_latency.pdf`
+ * Latency against F1 (or AUPRC), and the frontier: the models that nothing faster beats. Drawn as the paper's figure `pareto_f1_latency.pdf`
  * (its `eval_suite_timing.ipynb`): linear axes, grey squares for prior work, blue circles for the paper's own models, a dashed
  * frontier. Models measured here are green diamonds, the cells of a distillation grid purple triangles, with one dotted frontier of
  * their own. With them the latencies may span more than a linear axis can show; then it is logarithmic.
  */
-import { PALETTE, type PlotlyFigure } from "./figure.js";
+import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 import type { Spot } from "./labels.js";
 import { loadPublished } from "./published.js";
 import { scatterLabels } from "./scatter-labels.js";
@@ -12,19 +12,29 @@ import { scatterLabels } from "./scatter-labels.js";
 export const PARETO_GROUPS = ["prior work", "the paper's models", "measured here", "distilled here"] as const;
 export type ParetoGroup = (typeof PARETO_GROUPS)[number];
 
+/** F1 of the harmful class, or the area under its precision-recall curve; between 0 and 1. */
+export type ParetoMeasure = "F1" | "AUPRC";
+
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
 export interface ParetoPoint {
   readonly model: string;
   readonly group: ParetoGroup;
+  readonly measure: ParetoMeasure;
+  readonly score: number;
+  /** 95% interval of the score; null where none is given. */
+  readonly interval: Range | null;
   readonly millisecondsPerPrompt: number;
-  /** Of the harmful class, between 0 and 1. */
-  readonly f1: number;
-  /** Interval of the F1; null where none is given. */
-  readonly interval: { readonly low: number; readonly high: number } | null;
+  /** The same of the time. */
+  readonly latencyInterval: Range | null;
   /** Generated tokens; null where they were not counted. */
   readonly tokensPerPrompt: number | null;
   /** Share of answers without a readable verdict; null where it is not known. */
   readonly unparsed: number | null;
-  /** What the F1 is over. */
+  /** What the score is over. */
   readonly sets: string;
 }
 
@@ -32,8 +42,6 @@ export interface ParetoOptions {
   readonly title?: string;
   /** Default: "Per-prompt latency (ms) ↓". */
   readonly latency?: string;
-  /** Default: "Mean Test F1 ↑". */
-  readonly score?: string;
 }
 
 const MARKERS = {
@@ -49,13 +57,13 @@ const MARGIN = { l: 72, r: 20, t: 52, b: 96 };
 const LINEAR_UP_TO = 15;
 const LOG_TICKS = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
-/** Points in order of latency, each kept if its F1 is above that of every faster one. Of equal latencies the best is the faster. */
-export function paretoFrontier<T extends Pick<ParetoPoint, "millisecondsPerPrompt" | "f1">>(points: readonly T[]): T[] {
-  const sorted = points.toSorted((a, b) => a.millisecondsPerPrompt - b.millisecondsPerPrompt || b.f1 - a.f1);
+/** Points in order of latency, each kept if its score is above that of every faster one. Of equal latencies the best is the faster. */
+export function paretoFrontier<T extends Pick<ParetoPoint, "millisecondsPerPrompt" | "score">>(points: readonly T[]): T[] {
+  const sorted = points.toSorted((a, b) => a.millisecondsPerPrompt - b.millisecondsPerPrompt || b.score - a.score);
   let best = -Infinity;
-  return sorted.filter(({ f1 }) => {
-    if (f1 <= best) return false;
-    best = f1;
+  return sorted.filter(({ score }) => {
+    if (score <= best) return false;
+    best = score;
     return true;
   });
 }
@@ -67,9 +75,8 @@ export function publishedPareto(): ParetoPoint[] {
   return rows.flatMap(({ model, millisecondsPerPrompt, tokensPerPrompt, f1 }) => {
     if (!priorWork.includes(model) && !ours.includes(model)) return [];
     const group = ours.includes(model) ? "the paper's models" : "prior work";
-    return [
-      { model, group, millisecondsPerPrompt, f1, interval: null, tokensPerPrompt, unparsed: null, sets: "five benchmarks" },
-    ];
+    const measured = { measure: "F1", score: f1, interval: null, millisecondsPerPrompt, latencyInterval: null } as const;
+    return [{ model, group, ...measured, tokensPerPrompt, unparsed: null, sets: "five benchmarks" }];
   });
 }
 
@@ -80,11 +87,12 @@ function isOwn({ group }: ParetoPoint): boolean {
 
 /**
  * The scatter with its frontiers: one over the published points together, one over those measured here. Only points with a
- * latency above 0 can be drawn. The cells of a grid are many: only those on the frontier have their names beside them. Hovering shows
- * model, F1 with its interval, latency and generated tokens a prompt.
+ * latency above 0 can be drawn, and those of one measure together. The cells of a grid are many: only those on the frontier have their names beside them. Hovering shows
+ * model, score and latency with their intervals, and generated tokens a prompt.
  */
 export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOptions = {}): PlotlyFigure {
-  const { title, latency = "Per-prompt latency (ms) ↓", score = "Mean Test F1 ↑" } = options;
+  const { title, latency = "Per-prompt latency (ms) ↓" } = options;
+  const score = `Mean Test ${points[0]?.measure ?? "F1"} ↑`;
   const published = paretoFrontier(points.filter((point) => !isOwn(point)));
   const own = paretoFrontier(points.filter(isOwn));
   const frontier = new Set([...published, ...own]);
@@ -99,7 +107,7 @@ export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOpti
     mode: "lines",
     name,
     x: on.map((point) => point.millisecondsPerPrompt),
-    y: on.map((point) => point.f1),
+    y: on.map((point) => point.score),
     line: { color, dash, width: 1.6 },
     opacity: 0.7,
     hoverinfo: "skip",
@@ -114,9 +122,9 @@ export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOpti
     layout: {
       ...SIZE,
       margin: MARGIN,
-      ...(title === undefined ? {} : { title: { text: title } }),
+      ...(title === undefined ? {} : { title: { text: figureText(title) } }),
       xaxis: {
-        title: { text: latency },
+        title: { text: figureText(latency) },
         range: axes.x,
         griddash: "dot",
         ...(axes.log ? { type: "log", tickvals: LOG_TICKS } : {}),
@@ -129,24 +137,20 @@ export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOpti
 
 function markersOf(group: readonly ParetoPoint[], frontier: ReadonlySet<ParetoPoint>): object {
   const { symbol, color } = MARKERS[group[0].group];
-  const reach = (side: (point: ParetoPoint) => number): number[] =>
-    group.map((point) => (point.interval === null ? 0 : side(point)));
   return {
     type: "scatter",
     mode: "markers",
     name: group[0].group,
     x: group.map((point) => point.millisecondsPerPrompt),
-    y: group.map((point) => point.f1),
-    error_y: {
-      type: "data",
-      visible: group.some(({ interval }) => interval !== null),
-      symmetric: false,
-      array: reach(({ f1, interval }) => interval!.high - f1),
-      arrayminus: reach(({ f1, interval }) => f1 - interval!.low),
+    y: group.map((point) => point.score),
+    error_x: errorBars(
       color,
-      thickness: 1,
-      width: 3,
-    },
+      group.map((point) => ({ at: point.millisecondsPerPrompt, range: point.latencyInterval })),
+    ),
+    error_y: errorBars(
+      color,
+      group.map((point) => ({ at: point.score, range: point.interval })),
+    ),
     marker: {
       symbol,
       color,
@@ -158,15 +162,37 @@ function markersOf(group: readonly ParetoPoint[], frontier: ReadonlySet<ParetoPo
   };
 }
 
+/** A point without a range has bars of no length. */
+function errorBars(color: string, points: readonly { readonly at: number; readonly range: Range | null }[]): object {
+  return {
+    type: "data",
+    visible: points.some(({ range }) => range !== null),
+    symmetric: false,
+    array: points.map(({ at, range }) => (range === null ? 0 : range.high - at)),
+    arrayminus: points.map(({ at, range }) => (range === null ? 0 : at - range.low)),
+    color,
+    thickness: 1,
+    width: 3,
+  };
+}
+
 function hoverLines(point: ParetoPoint): string[] {
-  const { model, f1, interval, millisecondsPerPrompt, tokensPerPrompt, unparsed, sets } = point;
-  const range = interval === null ? "" : ` (${interval.low.toFixed(3)} to ${interval.high.toFixed(3)})`;
+  const { model, measure, score, interval, millisecondsPerPrompt, latencyInterval, tokensPerPrompt, unparsed, sets } = point;
+  const range = (of: Range | null, text: (value: number) => string): string =>
+    of === null ? "" : ` (${text(of.low)} to ${text(of.high)})`;
+  const three = (value: number): string => value.toFixed(3);
+  const time = (value: number): string => value.toPrecision(3);
   const unread = unparsed === null ? "" : `, ${(100 * unparsed).toFixed(1)}% unparsed`;
   const tokens =
     tokensPerPrompt === null
       ? "generated tokens not counted"
       : `${tokensPerPrompt.toFixed(1)} generated tokens a prompt${unread}`;
-  return [model, `F1 ${f1.toFixed(3)}${range}, ${sets}`, `${millisecondsPerPrompt.toPrecision(3)} ms a prompt`, tokens];
+  return [
+    model,
+    `${measure} ${three(score)}${range(interval, three)}, ${sets}`,
+    `${time(millisecondsPerPrompt)}${range(latencyInterval, time)} ms a prompt`,
+    tokens,
+  ];
 }
 
 interface Axes {
@@ -176,11 +202,12 @@ interface Axes {
   readonly y: readonly [number, number];
 }
 
-/** Limits as in the paper's figure, on the scale of the axis; an interval belongs to its point. */
+/** Limits as in the paper's figure, on the scale of the axis; intervals belong to their points. */
 function axesOf(points: readonly ParetoPoint[]): Axes {
-  const latencies = points.map((point) => point.millisecondsPerPrompt);
+  const reach = (at: number, range: Range | null): number[] => (range === null ? [at] : [at, range.low, range.high]);
+  const latencies = points.flatMap((point) => reach(point.millisecondsPerPrompt, point.latencyInterval));
   const log = Math.max(...latencies) > LINEAR_UP_TO * Math.min(...latencies);
-  const scores = points.flatMap(({ f1, interval }) => (interval === null ? [f1] : [f1, interval.low, interval.high]));
+  const scores = points.flatMap(({ score, interval }) => reach(score, interval));
   return { log, x: limits(log ? latencies.map(Math.log10) : latencies, 0.08, 0.128), y: limits(scores, 0.1, 0.2) };
 }
 
@@ -198,13 +225,14 @@ function labelsOf(
   frontiers: readonly (readonly ParetoPoint[])[],
   axes: Axes,
 ): ReturnType<typeof scatterLabels> {
-  const spot = ({ millisecondsPerPrompt, f1 }: Pick<ParetoPoint, "millisecondsPerPrompt" | "f1">): Spot => ({
-    x: millisecondsPerPrompt,
-    y: f1,
+  const spot = ({ millisecondsPerPrompt: x, score: y }: ParetoPoint): Spot => ({ x, y });
+  const bars = points.flatMap((point) => {
+    const { interval, latencyInterval } = point;
+    const { x, y } = spot(point);
+    const across = latencyInterval === null ? [] : [[latencyInterval.low, latencyInterval.high].map((end) => ({ x: end, y }))];
+    const upright = interval === null ? [] : [[interval.low, interval.high].map((end) => ({ x, y: end }))];
+    return [...across, ...upright];
   });
-  const bars = points.flatMap(({ millisecondsPerPrompt, interval }) =>
-    interval === null ? [] : [[interval.low, interval.high].map((f1) => spot({ millisecondsPerPrompt, f1 }))],
-  );
   const labels = named.map((point) => ({ ...spot(point), text: point.model }));
   return scatterLabels(labels, [...frontiers.map((frontier) => frontier.map(spot)), ...bars], {
     size: SIZE,

@@ -122,6 +122,9 @@ export const PUBLISHED_SCHEMAS: { readonly [Name in keyof PublishedTables]: RowS
     heldOutDifference: difference,
     sixSetDifference: difference,
   }),
+  "broader-mix": published.extend({
+    rows: rows({ annotatedIntents: z.enum(["human", "synthetic"]), annotatedRows: count, poolRows: count, aimsTestF1: share }),
+  }),
   jailbreakv: published.extend({
     rows: rows({
       model: text,

@@ -189,6 +189,16 @@ export interface LabelSourceTable extends Published {
   readonly sixSetDifference: Readonly<Record<OtherLabelSource, number>>;
 }
 
+export interface BroaderMix extends Published {
+  readonly rows: Rows<{
+    /** Of the annotated half; the other half has synthetic ones. */
+    annotatedIntents: "human" | "synthetic";
+    annotatedRows: number;
+    poolRows: number;
+    aimsTestF1: number;
+  }>;
+}
+
 /** All prompts are harmful; `hits` were called so. */
 export interface JailbreakRecall {
   readonly recall: number;
@@ -303,6 +313,7 @@ export interface PublishedTables {
   readonly latency: LatencyTable;
   readonly "distillation-grid": DistillationGrid;
   readonly "label-source": LabelSourceTable;
+  readonly "broader-mix": BroaderMix;
   readonly jailbreakv: JailbreakTable;
   readonly "zero-shot": ZeroShotTables;
   readonly "dpo-early": DpoEarlyTables;

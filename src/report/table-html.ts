@@ -15,7 +15,14 @@ export interface TableOptions {
   readonly caption?: string;
   /** The columns in order; by default those of the first row. A row without one has an empty cell there. */
   readonly columns?: readonly string[];
+  /** Cells that stand out, by row and column: the best one bold, the second underlined. */
+  readonly marks?: (row: number, column: string) => Mark | null;
 }
+
+export type Mark = "best" | "second";
+
+/** In HTML, and in Markdown, where nothing is underlined. */
+const MARKS = { best: ["<strong>", "</strong>", "**"], second: ["<u>", "</u>", "_"] } as const;
 
 /**
  * A table to show. Integers are written as they are, other numbers with four significant digits (give a string for any other
@@ -24,17 +31,32 @@ export interface TableOptions {
 export function showTable(source: TableSource, options: TableOptions = {}): Displayable {
   const rows = toRows(source);
   const columns = options.columns ?? Object.keys(rows[0] ?? {});
-  const numeric = columns.map((name) => rows.every((row) => row[name] == null || isNumber(row[name])));
-  const cells = rows.map((row) => columns.map((name) => cellText(row[name])));
+  const valueOf = (row: Row, name: string): unknown => (Object.hasOwn(row, name) ? row[name] : undefined);
+  const numeric = columns.map((name) => rows.map((row) => valueOf(row, name)).every((value) => value == null || isNumber(value)));
+  const cells = rows.map((row) => columns.map((name) => cellText(valueOf(row, name))));
   const style = (i: number): string => `text-align:${numeric[i] ? "right" : "left;white-space:pre-wrap"}`;
-  const line = (tag: string, attribute: string, texts: readonly string[]): string =>
-    `<tr>${texts.map((text, i) => `<${tag}${attribute} dir="auto" style="${style(i)}">${escapeHtml(text)}</${tag}>`).join("")}</tr>`;
+  const line = (tag: string, attribute: string, contents: readonly string[]): string =>
+    `<tr>${contents.map((content, i) => `<${tag}${attribute} dir="auto" style="${style(i)}">${content}</${tag}>`).join("")}</tr>`;
+  const marked = (format: "html" | "markdown", text: string, row: number, i: number): string => {
+    const mark = options.marks?.(row, columns[i]) ?? null;
+    const content = format === "html" ? escapeHtml(text) : visibleText(text);
+    if (mark === null) return content;
+    const [open, close, sign] = MARKS[mark];
+    return format === "html" ? open + content + close : sign + content + sign;
+  };
   const caption = options.caption === undefined ? "" : `<caption>${escapeHtml(options.caption)}</caption>`;
-  const head = `<thead>${line("th", ' scope="col"', columns)}</thead>`;
-  const body = `<tbody>${cells.map((texts) => line("td", "", texts)).join("")}</tbody>`;
+  const head = `<thead>${line("th", ' scope="col"', columns.map(escapeHtml))}</thead>`;
+  const rowsHtml = cells.map((texts, row) =>
+    line(
+      "td",
+      "",
+      texts.map((text, i) => marked("html", text, row, i)),
+    ),
+  );
+  const body = `<tbody>${rowsHtml.join("")}</tbody>`;
   const markdown = markdownTable(
     columns.map(visibleText),
-    cells.map((texts) => texts.map(visibleText)),
+    cells.map((texts, row) => texts.map((text, i) => marked("markdown", text, row, i))),
   );
   return displayable({
     "text/plain": options.caption === undefined ? markdown : `${visibleText(options.caption)}\n\n${markdown}`,

@@ -1,7 +1,7 @@
 /** Text of unknown origin (prompts, model outputs, file contents) on its way to a page, a figure or a terminal. */
 
-/** Control characters other than tab and newline, line and paragraph separators, and what reorders text of other cells. */
-const INVISIBLE = /(?![\t\n])[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+/** Control characters other than tab and newline, halves of characters, line and paragraph separators, and what reorders text of other cells. */
+const INVISIBLE = /(?![\t\n])[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
 /** What acts on a reader without being seen becomes its code: an escape character reads `\u001b`. Tabs and newlines stay. */
 export function visibleText(text: string): string {

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DataUnavailableError } from "../data/errors.js";
+import { fileName } from "../file-name.js";
 import { readTraceHeader, readTraces, type Trace, type TraceHeader } from "./trace.js";
 
 /** Traces of our own open set by two small teachers, in the repository. */
@@ -41,10 +42,4 @@ export function loadTraces(folder: string, teacher: string, set: string): TraceS
       `Make them: true-intents run traces --teacher ${teacher}`,
     );
   return { header: readTraceHeader(file), traces: readTraces(file) };
-}
-
-function fileName(text: string): string {
-  const plain = text.replace(/[^\w.-]+/g, "_");
-  // "..", and other names that are no names.
-  return /^\.*$/.test(plain) ? `_${plain}` : plain;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { adapterHash, type EvaluationSummary } from "../../src/experiments/evaluation.js";
+import { predictionFile } from "../../src/experiments/run-folder.js";
 import { checkpointFolder } from "../model/checkpoints.js";
 import { run, type Outcome } from "./program.js";
 
@@ -59,7 +60,7 @@ describe("evaluate", () => {
   });
 
   it("goes on with a folder: nothing is scored again, another format or changed rows are refused by name", async () => {
-    const file = join(out("a"), "predictions", own.replace(/[^\w.-]+/g, "_") + ".jsonl");
+    const file = predictionFile(out("a"), own);
     const lines = readFileSync(file, "utf8").trimEnd().split("\n");
     writeFileSync(file, `${lines.slice(0, 7).join("\n")}\n${lines[7].slice(0, 20)}`);
     const { stdout } = await evaluate("a", "--format", "classification", "--json");

@@ -12,7 +12,7 @@ import {
 } from "../../src/evaluate/bootstrap.js";
 import { score, UNPARSED_RULES } from "../../src/evaluate/metrics.js";
 import { PredictionMismatchError } from "../../src/evaluate/predictions.js";
-import { accuracyStatistic, AUROC_STATISTIC, f1Statistic } from "../../src/evaluate/statistic.js";
+import { accuracyStatistic, AUPRC_STATISTIC, AUROC_STATISTIC, f1Statistic } from "../../src/evaluate/statistic.js";
 import { createRandom, type Random } from "../../src/random.js";
 
 /** A model that is right with the given chance on each class, drawn for fresh prompts. */
@@ -50,6 +50,7 @@ describe("a statistic under counts", () => {
           same(accuracyStatistic(rule).prepare(rows)(counts), scores.byRule[rule].accuracy);
         }
         same(AUROC_STATISTIC.prepare(rows)(counts), scores.auroc);
+        same(AUPRC_STATISTIC.prepare(rows)(counts), scores.auprc);
       }),
     );
   });

@@ -108,9 +108,9 @@ describe("the report of a set", () => {
     expect(new Set(lines.map((line) => line.replaceAll("\\|", "").split("|").length))).toEqual(new Set([11]));
     expect(text).toContain("mean cosine to the annotators' 0.500 over 3 prompts, none stated for 1");
     expect(text).toContain("unparsed: 12.5%");
-    expect(latencyText({ requests: 30, medianMilliseconds: 12.4, p95Milliseconds: 30, tokensPerPrompt: 3 })).toMatch(
-      /median 12 ms, 95% within 30 ms/,
-    );
+    const latency = { requests: 30, medianMilliseconds: 12.4, medianInterval: null, p95Milliseconds: 30, tokensPerPrompt: 3 };
+    expect(latencyText(latency)).toMatch(/median 12 ms, 95% within 30 ms/);
+    expect(latencyText({ ...latency, medianInterval: { low: 11, high: 14 } })).toMatch(/median 12 \(11 to 14\) ms,/);
     expect(rangeText(null)).toBe("not defined");
   });
 });

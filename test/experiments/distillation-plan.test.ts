@@ -9,7 +9,6 @@ import { cellFolder, cellsOf, checkFolders, chosenCells } from "../../src/experi
 import { checkDistillationConfig, distillationConfig } from "../../src/experiments/distillation-config.js";
 import { needsText } from "../../src/experiments/distillation-needs.js";
 import {
-  duration,
   markDone,
   markFailed,
   planLine,
@@ -18,6 +17,7 @@ import {
   timeLeft,
   type PlannedCell,
 } from "../../src/experiments/distillation-plan.js";
+import { duration } from "../../src/experiments/plan.js";
 import { commonRows, teacherRows } from "../../src/experiments/distillation-traces.js";
 import { DISTILLATION_PRESETS } from "../../src/experiments/presets/distillation.js";
 import { CONDITIONS } from "../../src/prompts/distillation.js";

@@ -1,80 +1,34 @@
 /** The DPO experiment on a tiny model that was taught intents, and asked about rows whose annotators mean something else. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { dpoConfig, type DpoConfig } from "../../src/experiments/dpo-config.js";
 import { dpoTables, type DpoSummary } from "../../src/experiments/dpo-summary.js";
 import { runDpo } from "../../src/experiments/dpo.js";
 import { DPO_PRESETS } from "../../src/experiments/presets/dpo.js";
-import { SFT_PRESETS } from "../../src/experiments/presets/sft.js";
 import { RunFolderError } from "../../src/experiments/run-folder.js";
-import { runSft } from "../../src/experiments/sft.js";
 import { readPairs } from "../../src/intent/pairs-file.js";
 import { adapterHash } from "../../src/experiments/evaluation.js";
 import { contents } from "./folders.js";
+import { HARM, plantSft, startJudge, type FakeJudge, type Intent } from "./planted.js";
 
 // A tiny model is no faster on more threads, and much slower where other programs want the cores.
 process.env["OMP_NUM_THREADS"] = "1";
 
-const HARM = { "to ask": "safe", "to sing": "safe", "to harm": "harmful", "to steal": "harmful" } as const;
-type Intent = keyof typeof HARM;
-const INTENTS = Object.keys(HARM) as Intent[];
 /** What the annotators say of each prompt; SFT is taught every intent for every prompt, so that the verdict has to come from the intent. */
 const GOLD: Readonly<Record<string, Intent>> = { apple: "to ask", brick: "to harm", cloud: "to sing", drum: "to steal" };
 
 let folder: string;
 let out: string;
-let server: Server;
+let judge: FakeJudge;
 let config: DpoConfig;
 let summary: DpoSummary;
-const asked: string[] = [];
 
 beforeAll(async () => {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
-  folder = mkdtempSync(join(tmpdir(), "dpo-"));
-  const [taught, gold] = [join(folder, "taught.jsonl"), join(folder, "gold.jsonl")];
-  const row = (id: string, prompt: string, intent: Intent): string =>
-    `${JSON.stringify({ id, prompt, intent, label: HARM[intent], theme: prompt })}\n`;
-  const prompts = Object.keys(GOLD);
-  writeFileSync(
-    taught,
-    prompts.flatMap((prompt) => INTENTS.map((intent) => row(`${prompt} ${intent}`, prompt, intent))).join(""),
-  );
-  writeFileSync(gold, prompts.map((prompt) => row(prompt, prompt, GOLD[prompt])).join(""));
-  // A judge for whom only the same words are faithful.
-  server = createServer((request, response) => {
-    let body = "";
-    request.on("data", (piece: Buffer) => (body += piece.toString()));
-    request.on("end", () => {
-      asked.push(body);
-      const { messages } = JSON.parse(body) as { messages: readonly { content: string }[] };
-      const { content } = messages.at(-1)!;
-      const texts = JSON.parse(content.slice(0, content.lastIndexOf("}") + 1)) as Record<string, string>;
-      const verdict = texts["reference_intent"] === texts["generated_intent"] ? "good_match" : "bad_match";
-      response.setHeader("content-type", "application/json");
-      response.end(
-        JSON.stringify({
-          choices: [{ index: 0, message: { role: "assistant", content: JSON.stringify({ verdict }) }, finish_reason: "stop" }],
-          usage: { prompt_tokens: 1, completion_tokens: 1 },
-        }),
-      );
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const judge = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1#judge`;
-  const training = {
-    batchSize: 5,
-    epochs: 50,
-    learningRates: [1e-2],
-    checkpointSeconds: 1e4,
-    keep: "last",
-    patience: 0,
-  } as const;
-  const sets = { trainSet: taught, validationSet: taught, selectionSets: [taught], testSets: [] };
-  await runSft({ ...SFT_PRESETS.smoke, ...training, ...sets, limit: 0, modes: ["generation"], seeds: [22] }, join(folder, "sft"));
+  let gold: string;
+  ({ folder, gold } = await plantSft(GOLD));
+  judge = await startJudge();
   config = dpoConfig({
     ...DPO_PRESETS.smoke,
     ...{
@@ -83,7 +37,7 @@ beforeAll(async () => {
       limit: 0,
       samples: 12,
       topP: 0.8,
-      judge,
+      judge: judge.spec,
       trainSet: gold,
       selectionSets: [gold],
       testSets: [],
@@ -95,7 +49,7 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(() => {
   vi.restoreAllMocks();
-  server.close();
+  judge.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -170,10 +124,10 @@ describe("runDpo", () => {
   });
 
   it("asks, trains and predicts nothing again, and ends in the same bytes after it was stopped", async () => {
-    const before = asked.length;
+    const before = judge.asked.length;
     const whole = contents(out);
     expect(await runDpo(config, out)).toEqual(summary);
-    expect(asked.length).toBe(before);
+    expect(judge.asked.length).toBe(before);
 
     // Stopped in the middle of the second condition, again and again.
     const stopped = join(folder, "stopped");

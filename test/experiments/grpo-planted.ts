@@ -1,17 +1,8 @@
-/** A tiny model that was taught every intent for every prompt, rows of which each wants one of them, and a judge who knows which. */
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** The planted SFT model as GRPO starts from it. */
 import type { GrpoConfig } from "../../src/experiments/grpo-config.js";
 import { GRPO_PRESETS } from "../../src/experiments/presets/grpo.js";
-import { SFT_PRESETS } from "../../src/experiments/presets/sft.js";
-import { runSft } from "../../src/experiments/sft.js";
+import { HARM, plantSft, type Intent } from "./planted.js";
 
-const HARM = { "to ask": "safe", "to sing": "safe", "to harm": "harmful", "to steal": "harmful" } as const;
-type Intent = keyof typeof HARM;
-const INTENTS = Object.keys(HARM) as Intent[];
 /** What the annotators say of each prompt: the same, so that a tiny model can find it out in few steps. */
 export const GOLD: Readonly<Record<string, Intent>> = {
   apple: "to steal",
@@ -27,28 +18,8 @@ export interface Planted {
   readonly config: GrpoConfig;
 }
 
-/** Trains the SFT model. The verdict has to come from the intent, and the intent from nowhere: all four are as likely. */
 export async function plant(): Promise<Planted> {
-  const folder = mkdtempSync(join(tmpdir(), "grpo-"));
-  const [taught, gold] = [join(folder, "taught.jsonl"), join(folder, "gold.jsonl")];
-  const row = (id: string, prompt: string, intent: Intent): string =>
-    `${JSON.stringify({ id, prompt, intent, label: HARM[intent], theme: prompt })}\n`;
-  const prompts = Object.keys(GOLD);
-  writeFileSync(
-    taught,
-    prompts.flatMap((prompt) => INTENTS.map((intent) => row(`${prompt} ${intent}`, prompt, intent))).join(""),
-  );
-  writeFileSync(gold, prompts.map((prompt) => row(prompt, prompt, GOLD[prompt])).join(""));
-  const training = {
-    batchSize: 5,
-    epochs: 50,
-    learningRates: [1e-2],
-    checkpointSeconds: 1e4,
-    keep: "last",
-    patience: 0,
-  } as const;
-  const sets = { trainSet: taught, validationSet: taught, selectionSets: [taught], testSets: [] };
-  await runSft({ ...SFT_PRESETS.smoke, ...training, ...sets, limit: 0, modes: ["generation"], seeds: [22] }, join(folder, "sft"));
+  const { folder, gold } = await plantSft(GOLD);
   const config: GrpoConfig = {
     ...GRPO_PRESETS.smoke,
     ...{ sft: "../sft", seeds: [22], rewards: ["label_intent"], limit: 0, trainSet: gold, selectionSets: [gold], testSets: [] },
@@ -56,51 +27,4 @@ export async function plant(): Promise<Planted> {
     ...{ validateEvery: 4, checkpointSeconds: 1e4 },
   };
   return { folder, config };
-}
-
-export interface FakeJudge {
-  /** For `judge`. */
-  readonly spec: string;
-  readonly asked: { readonly prompt: string; readonly generated: string }[];
-  /** Status to answer with; 200: a verdict. */
-  status: number;
-  /** Called before each answer. */
-  onAsked: () => void;
-  close(): void;
-}
-
-/** For it only the annotator's own words are faithful. */
-export async function startJudge(): Promise<FakeJudge> {
-  const server: Server = createServer((request, response) => {
-    let body = "";
-    request.on("data", (piece: Buffer) => (body += piece.toString()));
-    request.on("end", () => {
-      response.setHeader("content-type", "application/json");
-      judge.onAsked();
-      if (judge.status !== 200) {
-        response.writeHead(judge.status).end(JSON.stringify({ error: { message: "out of order" } }));
-        return;
-      }
-      const { messages } = JSON.parse(body) as { messages: readonly { content: string }[] };
-      const { content } = messages.at(-1)!;
-      const texts = JSON.parse(content.slice(0, content.lastIndexOf("}") + 1)) as Record<string, string>;
-      judge.asked.push({ prompt: texts["prompt"], generated: texts["generated_intent"] });
-      const verdict = texts["reference_intent"] === texts["generated_intent"] ? "good_match" : "bad_match";
-      const message = { role: "assistant", content: JSON.stringify({ verdict }) };
-      const choices = [{ index: 0, message, finish_reason: "stop" }];
-      response.end(JSON.stringify({ choices, usage: { prompt_tokens: 1, completion_tokens: 1 } }));
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const judge: FakeJudge = {
-    spec: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1#judge`,
-    asked: [],
-    status: 200,
-    onAsked: () => undefined,
-    close: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-  return judge;
 }

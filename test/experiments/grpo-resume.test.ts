@@ -8,7 +8,8 @@ import { readRollouts } from "../../src/experiments/grpo-log.js";
 import { runGrpo } from "../../src/experiments/grpo.js";
 import { startChild } from "./child.js";
 import { contents } from "./folders.js";
-import { plant, startJudge, type FakeJudge } from "./grpo-planted.js";
+import { plant } from "./grpo-planted.js";
+import { startJudge, type FakeJudge } from "./planted.js";
 
 // A tiny model is no faster on more threads, and much slower where other programs want the cores.
 process.env["OMP_NUM_THREADS"] = "1";

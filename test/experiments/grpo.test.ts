@@ -10,7 +10,8 @@ import { runGrpo } from "../../src/experiments/grpo.js";
 import { groupBy } from "../../src/group-by.js";
 import { RunFolderError } from "../../src/experiments/run-folder.js";
 import { groupAdvantages } from "../../src/train/grpo-loss.js";
-import { GOLD, harmOf, plant, startJudge, type FakeJudge } from "./grpo-planted.js";
+import { GOLD, harmOf, plant } from "./grpo-planted.js";
+import { startJudge, type FakeJudge } from "./planted.js";
 
 // A tiny model is no faster on more threads, and much slower where other programs want the cores.
 process.env["OMP_NUM_THREADS"] = "1";

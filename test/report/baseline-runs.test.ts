@@ -63,9 +63,9 @@ describe("baselinePoints", () => {
     const [point, ...more] = baselinePoints(findBaselines(results), ["a", "b"]);
     expect(more).toEqual([]);
     expect(point).toMatchObject({ model: "scripted, llama-guard-3", group: "measured here", sets: "a, b", unparsed: 1 / 8 });
-    expect(point.f1).toBeCloseTo(6 / 7, 12);
+    expect(point.score).toBeCloseTo(6 / 7, 12);
     expect(point.tokensPerPrompt).toBeCloseTo((3 * 6 + 2 + 4 * 4) / 8, 12);
-    expect(point.interval!.low).toBeLessThan(point.f1);
+    expect(point.interval!.low).toBeLessThan(point.score);
     expect(JSON.stringify(paretoFigure([point]))).toContain("llama-guard-3");
     expect(baselinePoints(findBaselines(results), ["a"]).map(({ model }) => model)).toHaveLength(2);
     expect(baselinePoints(findBaselines(results), [])).toEqual([]);

@@ -3,13 +3,11 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { DataFormatError } from "../../src/data/errors.js";
 import { pairedMeanDifference } from "../../src/evaluate/bootstrap.js";
 import type { Prediction } from "../../src/evaluate/predictions.js";
 import { f1Statistic } from "../../src/evaluate/statistic.js";
 import { cellsOf } from "../../src/experiments/distillation-cells.js";
 import type { CellKey } from "../../src/experiments/distillation-summary.js";
-import { RunFolderError } from "../../src/experiments/run-folder.js";
 import { CONDITIONS } from "../../src/prompts/distillation.js";
 import { createRandom } from "../../src/random.js";
 import { effectFigure, effectTable, headline, intentText, measuredEffects } from "../../src/report/distillation-effects.js";
@@ -34,7 +32,9 @@ import {
 } from "../../src/report/distillation-report.js";
 import { findDistillation, gridOf, readDistillation, type DistillationRecord } from "../../src/report/distillation-runs.js";
 import { figureSvg } from "../../src/report/figure.js";
-import { distilledPoints } from "../../src/report/pareto-report.js";
+import { distilledModels } from "../../src/report/measured-models.js";
+import { pointsOf } from "../../src/report/pareto-points.js";
+import { readsOrRefuses } from "./damage.js";
 import { writeGrid, type FakeCell, type FakeGrid } from "./distillation-folder.js";
 import { said } from "./run-folder.js";
 
@@ -116,26 +116,10 @@ describe("finding and reading a grid", () => {
     const folder = writeGrid({ config: { ...config, ...pair }, cell });
     const name = "cells/a/tiny-random/no_intent/lr-0.003/seed-22/predictions/one.jsonl";
     const paths = [join(folder, "summary.json"), join(folder, name)];
-    const whole = paths.map((path) => readFileSync(path));
-    const damage = fc.record({ file: fc.nat(1), at: fc.nat(), byte: fc.nat(255), cut: fc.boolean() });
-    fc.assert(
-      fc.property(damage, ({ file, at, byte, cut }) => {
-        const content = Buffer.from(whole[file]);
-        const place = at % content.length;
-        content[place] = byte;
-        writeFileSync(paths[file], cut ? content.subarray(0, place) : content);
-        try {
-          readDistillation(folder);
-        } catch (error) {
-          if (!(error instanceof DataFormatError || error instanceof RunFolderError)) throw error;
-        } finally {
-          writeFileSync(paths[file], whole[file]);
-        }
-      }),
-      { numRuns: 150 },
-    );
+    readsOrRefuses(paths, () => readDistillation(folder));
+    const summary = readFileSync(paths[0], "utf8");
     for (const outside of ["../../x", "/etc", "cells/../../x", "cells/.."]) {
-      writeFileSync(paths[0], whole[0].toString().replaceAll(/"folder": "[^"]+"/g, `"folder": "${outside}"`));
+      writeFileSync(paths[0], summary.replaceAll(/"folder": "[^"]+"/g, `"folder": "${outside}"`));
       expect(() => readDistillation(folder)).toThrow(/summary\.json.*folder/);
     }
   });
@@ -241,6 +225,9 @@ describe("what an intent changes", () => {
     expect(open).toMatch(/95% interval -0\.\d+ to \+0\.\d+/);
     expect(open).toContain("One seed a cell: the intervals are about the prompts");
     expect(asked(0.6, 0.9, [22, 42])).toContain("2 seeds a cell");
+    // Half of the rows are harmful: always answering so has an F1 of 2/3.
+    expect(asked(0.3, 0.5)).toContain("No cell scores above always answering harmful (mean F1 0.667)");
+    expect(asked(0.6, 0.9)).toContain(" cells score above always answering harmful (mean F1 0.667).");
   });
 
   it("is not told where there is nothing to compare", () => {
@@ -257,7 +244,7 @@ describe("what an intent changes", () => {
     expect(heatmaps(left, ["testF1", "validationF1", "unparsed", "loss"])).toEqual([]);
     expect(choiceText(gridOf(left, "testF1"))).toBe("No cell has a value: nothing can be chosen.");
     expect(lengthText(measuredLengths(left))).toContain("cannot be compared");
-    expect(distilledPoints(left)).toEqual([]);
+    expect(pointsOf(distilledModels(left))).toEqual([]);
   });
 
   it("has a figure with a row a pair, and says how little few pairs can show", async () => {
@@ -297,11 +284,11 @@ describe("what an intent costs", () => {
         return { ...full, said: { ...full.said, one } };
       },
     });
-    const points = distilledPoints(unread);
+    const points = pointsOf(distilledModels(unread));
     expect(points.length).toBe(3);
     expect(points[0]).toMatchObject({
       ...{ model: "SmolLM2 135M distilled from a, no intent", group: "distilled here", sets: "one, two" },
-      ...{ f1: 0.75, tokensPerPrompt: 20, millisecondsPerPrompt: 20, unparsed: 0 },
+      ...{ score: 0.75, tokensPerPrompt: 20, millisecondsPerPrompt: 20, unparsed: 0 },
     });
     expect(points[2].unparsed).toBeCloseTo(1 / 12);
     expect(points[0].interval!.low).toBeLessThan(0.75);

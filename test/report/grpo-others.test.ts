@@ -3,7 +3,8 @@ import { DISPLAY } from "../../src/report/display.js";
 import type { CellRecord, DistillationRecord, FoundDistillation } from "../../src/report/distillation-runs.js";
 import { readDpo, type FoundDpo } from "../../src/report/dpo-runs.js";
 import { againstOthers, allScores, otherModels, othersParts } from "../../src/report/grpo-others.js";
-import { trainedPoints } from "../../src/report/pareto-report.js";
+import { trainedModels } from "../../src/report/measured-models.js";
+import { pointsOf } from "../../src/report/pareto-points.js";
 import { readGrpo, type GrpoRecord } from "../../src/report/grpo-runs.js";
 import { fakeLog, writeDpo } from "./dpo-folder.js";
 import { writeGrpo } from "./grpo-folder.js";
@@ -117,8 +118,8 @@ describe("other experiments' models", () => {
 
 describe("the Pareto figure", () => {
   it("has a point a condition that was trained, over the test sets, with time and tokens a prompt", () => {
-    const points = trainedPoints(dpo.run, grpo);
-    expect(points.map(({ model, f1 }) => [model, f1])).toEqual([
+    const points = pointsOf(trainedModels(dpo.run, grpo));
+    expect(points.map(({ model, score }) => [model, score])).toEqual([
       [`${dpo.run!.model} LE-DPO`, expect.closeTo(0.8)],
       [`${grpo.model} GRPO, label + intent`, 1],
     ]);
@@ -127,12 +128,12 @@ describe("the Pareto figure", () => {
       ...{ group: "measured here", sets: "one, two", millisecondsPerPrompt: 10, tokensPerPrompt: 2, unparsed: 0 },
     });
     expect(points[0].interval!.low).toBeLessThan(0.8);
-    expect(trainedPoints(null, null)).toEqual([]);
+    expect(pointsOf(trainedModels(null, null))).toEqual([]);
   });
 
   it("has none of an experiment without tests", async () => {
     const runs = [made("start", 22, []), made("label_only", 22, [])];
     const run = readGrpo(await writeGrpo({ sets, config: { ...config, testSets: [] }, runs }));
-    expect(trainedPoints(null, run)).toEqual([]);
+    expect(pointsOf(trainedModels(null, run))).toEqual([]);
   });
 });

@@ -29,6 +29,8 @@ it("are all there", () => {
       "03-distillation.ipynb",
       "04-grpo.ipynb",
       "05-pareto.ipynb",
+      "06-benchmark.ipynb",
+      "07-ablations.ipynb",
     ]),
   );
 });

@@ -5,12 +5,14 @@ import { placeLabels, type PlacedLabel } from "../../src/report/labels.js";
 import { paretoFigure, paretoFrontier, publishedPareto, type ParetoPoint } from "../../src/report/pareto.js";
 import { loadPublished } from "../../src/report/published.js";
 
-const own = (model: string, millisecondsPerPrompt: number, f1: number, more: Partial<ParetoPoint> = {}): ParetoPoint => ({
+const own = (model: string, millisecondsPerPrompt: number, score: number, more: Partial<ParetoPoint> = {}): ParetoPoint => ({
   model,
   group: "measured here",
-  millisecondsPerPrompt,
-  f1,
+  measure: "F1",
+  score,
   interval: null,
+  millisecondsPerPrompt,
+  latencyInterval: null,
   tokensPerPrompt: null,
   unparsed: null,
   sets: "xstest",
@@ -25,12 +27,19 @@ interface Trace {
   readonly text?: readonly string[];
   readonly customdata?: readonly (readonly string[])[];
   readonly marker?: { readonly line: { readonly width: readonly number[] } };
-  readonly error_y?: { readonly visible: boolean; readonly array: readonly number[]; readonly arrayminus: readonly number[] };
+  readonly error_x?: ErrorBars;
+  readonly error_y?: ErrorBars;
+}
+
+interface ErrorBars {
+  readonly visible: boolean;
+  readonly array: readonly number[];
+  readonly arrayminus: readonly number[];
 }
 
 interface Layout {
   readonly xaxis: { readonly range: readonly number[]; readonly type?: string };
-  readonly yaxis: { readonly range: readonly number[] };
+  readonly yaxis: { readonly range: readonly number[]; readonly title: { readonly text: string } };
 }
 
 const traces = (points: readonly ParetoPoint[]): readonly Trace[] => paretoFigure(points).data as readonly Trace[];
@@ -41,24 +50,26 @@ describe("the frontier", () => {
     const { frontier } = loadPublished("figures").pareto;
     const computed = paretoFrontier(publishedPareto());
     expect(computed.map(({ model }) => model)).toEqual(frontier.map(({ model }) => model));
-    for (const [i, { millisecondsPerPrompt, f1 }] of computed.entries()) {
+    for (const [i, { millisecondsPerPrompt, score }] of computed.entries()) {
       expect(millisecondsPerPrompt).toBe(frontier[i].millisecondsPerPrompt);
-      expect(f1).toBeCloseTo(frontier[i].f1, 3);
+      expect(score).toBeCloseTo(frontier[i].f1, 3);
     }
   });
 
   it("holds exactly the points that nothing as fast or faster beats or equals", () => {
-    const point = fc.record({ millisecondsPerPrompt: fc.integer({ min: 1, max: 8 }), f1: fc.integer({ min: 0, max: 8 }) });
+    const point = fc.record({ millisecondsPerPrompt: fc.integer({ min: 1, max: 8 }), score: fc.integer({ min: 0, max: 8 }) });
     fc.assert(
       fc.property(fc.array(point), (points) => {
         const frontier = paretoFrontier(points);
         const beaten = (a: (typeof points)[number], b: (typeof points)[number]): boolean =>
           b.millisecondsPerPrompt <= a.millisecondsPerPrompt &&
-          b.f1 >= a.f1 &&
-          (b.millisecondsPerPrompt < a.millisecondsPerPrompt || b.f1 > a.f1);
+          b.score >= a.score &&
+          (b.millisecondsPerPrompt < a.millisecondsPerPrompt || b.score > a.score);
         const best = points.filter((a) => !points.some((b) => beaten(a, b)));
-        const distinct = new Set(best.map(({ millisecondsPerPrompt, f1 }) => `${millisecondsPerPrompt} ${f1}`));
-        expect(new Set(frontier.map(({ millisecondsPerPrompt, f1 }) => `${millisecondsPerPrompt} ${f1}`))).toEqual(distinct);
+        const distinct = new Set(best.map(({ millisecondsPerPrompt, score }) => `${millisecondsPerPrompt} ${score}`));
+        expect(new Set(frontier.map(({ millisecondsPerPrompt, score }) => `${millisecondsPerPrompt} ${score}`))).toEqual(
+          distinct,
+        );
         expect(frontier.length).toBe(distinct.size);
       }),
     );
@@ -106,7 +117,30 @@ describe("the figure", () => {
     ]);
     expect(measured.error_y!.array[0]).toBeCloseTo(0.04);
     expect(measured.error_y!.arrayminus[0]).toBeCloseTo(0.05);
+    expect(measured.error_x!.visible).toBe(false);
     expect(traces([own("a", 50, 0.7)])[0].customdata![0][3]).toBe("generated tokens not counted");
+  });
+
+  it("has intervals on both axes, inside the limits", () => {
+    const point = own("a", 50, 0.7, { interval: { low: 0.5, high: 0.9 }, latencyInterval: { low: 31, high: 88 } });
+    const [{ error_x, error_y, customdata }] = traces([point]);
+    expect([error_x!.arrayminus[0], error_x!.array[0]]).toEqual([19, 38]);
+    expect(error_y!.array[0]).toBeCloseTo(0.2);
+    expect(customdata![0][2]).toBe("50.0 (31.0 to 88.0) ms a prompt");
+    const { xaxis, yaxis } = layoutOf([point]);
+    expect(xaxis.range[0] < 31 && xaxis.range[1] > 88 && yaxis.range[0] < 0.5 && yaxis.range[1] > 0.9).toBe(true);
+    // On a logarithmic axis too, and a point without intervals has no bars.
+    const wide = layoutOf([point, own("b", 4000, 0.8)]);
+    expect(10 ** wide.xaxis.range[0]).toBeLessThan(31);
+    const [{ error_x: both }] = traces([point, own("b", 4000, 0.8)]).filter(({ name }) => name === "measured here");
+    expect(both!.array).toEqual([38, 0]);
+  });
+
+  it("names its measure on the axis and on hovering", () => {
+    const [point] = [own("a", 50, 0.7, { measure: "AUPRC" })];
+    expect(layoutOf([point]).yaxis.title.text).toBe("Mean Test AUPRC ↑");
+    expect(layoutOf(publishedPareto()).yaxis.title.text).toBe("Mean Test F1 ↑");
+    expect(traces([point])[0].customdata![0][1]).toBe("AUPRC 0.700, xstest");
   });
 
   it("shows latencies far apart on a logarithmic axis, and one point by itself", () => {

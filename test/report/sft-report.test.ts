@@ -2,14 +2,9 @@ import { describe, expect, it } from "vitest";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadSample } from "../../src/data/sample.js";
-import {
-  measuredPoints,
-  pointTable,
-  requestLatencies,
-  requestPoints,
-  requestTable,
-  sameSetTable,
-} from "../../src/report/pareto-report.js";
+import { tunedModels } from "../../src/report/measured-models.js";
+import { pointsOf } from "../../src/report/pareto-points.js";
+import { pointTable, requestLatencies, requestPoints, requestTable, sameSetTable } from "../../src/report/pareto-report.js";
 import { paretoFrontier } from "../../src/report/pareto.js";
 import { readExperiment } from "../../src/report/runs.js";
 import {
@@ -159,10 +154,10 @@ describe("our own test rows", () => {
 
 describe("measured points", () => {
   it("are mean F1, time and tokens over sets and seeds", () => {
-    const [generation, classification] = measuredPoints(experiment);
+    const [generation, classification] = pointsOf(tunedModels(experiment));
     expect(generation).toMatchObject({ millisecondsPerPrompt: 60, tokensPerPrompt: 20, sets: "xstest, other" });
-    expect(generation.f1).toBeCloseTo((0.9 + 0.8) / 2);
-    expect(generation.interval!.low).toBeLessThanOrEqual(generation.f1);
+    expect(generation.score).toBeCloseTo((0.9 + 0.8) / 2);
+    expect(generation.interval!.low).toBeLessThanOrEqual(generation.score);
     expect(classification).toMatchObject({ millisecondsPerPrompt: 10, tokensPerPrompt: 2 });
     const table = pointTable([generation, classification], paretoFrontier([generation, classification])) as Record<
       string,
@@ -187,13 +182,23 @@ describe("measured points", () => {
     const latencies = [{ mode: "generation", requests: 30, medianMilliseconds: 400, p95Milliseconds: 600, tokensPerPrompt: 18 }];
     writeFileSync(join(experiment.folder, "requests.json"), JSON.stringify(latencies));
     const read = (await requestLatencies(experiment))!;
-    expect(read).toEqual(latencies);
-    expect(requestTable(read)).toEqual([
-      { mode: "generation", requests: 30, "median, ms": "400", "95th percentile, ms": "600", "tokens a prompt": "18.0" },
-    ]);
-    expect(requestPoints(measuredPoints(experiment), read).map((point) => [point.model, point.millisecondsPerPrompt])).toEqual([
-      ["tiny-random SFT, generation", 400],
-    ]);
+    expect(read).toEqual([{ ...latencies[0], medianInterval: null }]);
+    const row = {
+      mode: "generation",
+      requests: 30,
+      "median, ms": "400",
+      "95th percentile, ms": "600",
+      "tokens a prompt": "18.0",
+    };
+    expect(requestTable(read)).toEqual([{ ...row, "its 95% interval": "–" }]);
+    const timed = [{ ...read[0], medianInterval: { low: 380.4, high: 430 } }];
+    writeFileSync(join(experiment.folder, "requests.json"), JSON.stringify(timed));
+    expect(await requestLatencies(experiment)).toEqual(timed);
+    expect(requestTable(timed)).toEqual([{ ...row, "its 95% interval": "380 to 430" }]);
+    expect(requestPoints(pointsOf(tunedModels(experiment)), timed)[0].latencyInterval).toEqual({ low: 380.4, high: 430 });
+    expect(
+      requestPoints(pointsOf(tunedModels(experiment)), read).map((point) => [point.model, point.millisecondsPerPrompt]),
+    ).toEqual([["tiny-random SFT, generation", 400]]);
     writeFileSync(join(experiment.folder, "requests.json"), JSON.stringify([{ ...latencies[0], requests: -1 }]));
     await expect(requestLatencies(experiment)).rejects.toThrow("requests.json");
   });

@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { backward } from "../../src/model/backward.js";
 import { prepareTraining, type Decoder } from "../../src/model/decoder.js";
-import { forward } from "../../src/model/forward.js";
 import { openModel, type LanguageModel } from "../../src/model/language-model.js";
-import { activateLora, createLora, loraFromPeft, type LoraAdapter } from "../../src/model/lora.js";
+import { createLora, loraFromPeft, type LoraAdapter } from "../../src/model/lora.js";
 import { readPeft } from "../../src/model/peft.js";
 import { createRandom } from "../../src/random.js";
 import { openOps } from "../../src/tensor/backend.js";
@@ -23,8 +21,7 @@ import { referenceKey, referenceLogProbs } from "../../src/train/reference.js";
 import { createTrainer, trainStep, TrainingError } from "../../src/train/trainer.js";
 import { defaultModelPath } from "../model/default-model.js";
 import { openCheckpoint } from "../model/checkpoints.js";
-
-const largest = (values: readonly number[]): number => Math.max(...values.map(Math.abs));
+import { expectSameGradient, lossAndGradient } from "./loss-gradient.js";
 
 /** Loss, gradient of the LoRA factors and figures of one optimiser batch; nothing is changed. */
 function gradientOf(
@@ -35,29 +32,7 @@ function gradientOf(
   options: DpoLossOptions,
 ) {
   const { loss, figures } = dpoBatch(micros, reference, options);
-  const lora = activateLora(decoder, adapter, true);
-  const vector = decoder.ops.gradientVector(adapter.size);
-  let value = 0;
-  micros.forEach(({ batch }, index) => {
-    const pass = forward(decoder, batch, lora, { training: true });
-    const part = loss(batch, pass.nll, index);
-    value += part.value;
-    backward(decoder, pass, lora, part.weights, vector);
-    pass.free();
-  });
-  const taken = vector.take();
-  const gradient = decoder.ops.device.download(taken) as Float32Array;
-  taken.free();
-  vector.free();
-  lora.free();
-  return { value, gradient, norm: Math.sqrt(gradient.reduce((sum, v) => sum + v * v, 0)), figures: figures() };
-}
-
-function expectSameGradient(shared: { value: number; gradient: Float32Array }, plain: { value: number; gradient: Float32Array }) {
-  expect(shared.value).toBeCloseTo(plain.value, 4);
-  const scale = largest([...plain.gradient]);
-  expect(scale).toBeGreaterThan(0);
-  expect(largest(Array.from(shared.gradient, (v, i) => v - plain.gradient[i]))).toBeLessThan(1e-4 * scale);
+  return { ...lossAndGradient(decoder, adapter, micros, loss), figures: figures() };
 }
 
 interface DpoReference {

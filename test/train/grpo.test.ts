@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { backward } from "../../src/model/backward.js";
 import { packSequences } from "../../src/model/batch.js";
 import { prepareTraining, type Decoder } from "../../src/model/decoder.js";
 import { forward } from "../../src/model/forward.js";
@@ -26,13 +25,12 @@ import { createTrainer, trainStep, TrainingError } from "../../src/train/trainer
 import { defaultModelPath } from "../model/default-model.js";
 import { openCheckpoint } from "../model/checkpoints.js";
 import { AGGREGATIONS, CASES, trl } from "./grpo-reference.js";
+import { expectSameGradient, largest, lossAndGradient } from "./loss-gradient.js";
 
 interface Prompted {
   readonly prompt: Int32Array;
   readonly completions: readonly Int32Array[];
 }
-
-const largest = (values: Iterable<number>): number => Math.max(...Array.from(values, Math.abs));
 
 /** Each completion in a sequence of its own behind its prompt, as others compute it. */
 function packPlainly(groups: readonly Prompted[]): RolloutBatch {
@@ -50,29 +48,7 @@ function gradientOf(
   temperature: number,
 ) {
   const { loss, figures } = rolloutLoss(micros, given);
-  const lora = activateLora(decoder, adapter, true);
-  const vector = decoder.ops.gradientVector(adapter.size);
-  let value = 0;
-  micros.forEach(({ batch }, index) => {
-    const pass = forward(decoder, batch, lora, { training: true, temperature });
-    const part = loss(batch, pass.nll, index);
-    value += part.value;
-    backward(decoder, pass, lora, part.weights, vector);
-    pass.free();
-  });
-  const taken = vector.take();
-  const gradient = decoder.ops.device.download(taken) as Float32Array;
-  taken.free();
-  vector.free();
-  lora.free();
-  return { value, gradient, norm: Math.sqrt(gradient.reduce((sum, v) => sum + v * v, 0)), ...figures() };
-}
-
-function expectSameGradient(one: { value: number; gradient: Float32Array }, other: { value: number; gradient: Float32Array }) {
-  expect(one.value).toBeCloseTo(other.value, 4);
-  const scale = largest(other.gradient);
-  expect(scale).toBeGreaterThan(0);
-  expect(largest(one.gradient.map((v, i) => v - other.gradient[i]))).toBeLessThan(1e-4 * scale);
+  return { ...lossAndGradient(decoder, adapter, micros, loss, temperature), ...figures() };
 }
 
 describe.skipIf(defaultModelPath === null)("smollm2-135m-instruct, float32", () => {

