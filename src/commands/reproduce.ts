@@ -9,7 +9,7 @@ import { printable } from "../evaluate/table.js";
 import { reproductionNeeds } from "../experiments/reproduce-needs.js";
 import { openStages, reproduction, runFolders, STAGES, type Preset, type StageName } from "../experiments/reproduce-stages.js";
 import { planText } from "../experiments/reproduce-plan.js";
-import { resultsTable } from "../experiments/reproduce-table.js";
+import { resultsTable, type ResultFolders } from "../experiments/reproduce-table.js";
 import { MissingInputError, planOf, runStages, type Stage, type StageResult } from "../experiments/reproduce.js";
 import { asUsage, presetOf, RUNS } from "./run-shared.js";
 
@@ -97,7 +97,7 @@ export async function reproduce({ preset, only, seeds, fresh, plan, out, more = 
     throw error;
   }
   const folders = runFolders(root, preset);
-  const drawn = await resultsTable(folders).catch((error: unknown) => error);
+  const drawn = tableOf(folders);
   console.log(`\n${typeof drawn === "string" ? drawn : "The table of results cannot be drawn, see below."}\n`);
   const shown = Object.values(folders).filter((folder) => existsSync(join(folder, "summary.json")));
   if (shown.length > 0)
@@ -105,6 +105,15 @@ export async function reproduce({ preset, only, seeds, fresh, plan, out, more = 
       `Predictions, logs and adapters: ${shown.map((folder) => printable(relative(process.cwd(), folder))).join(", ")}`,
     );
   told([...results, ...(typeof drawn === "string" ? [] : [notDrawn(drawn)])], only !== null);
+}
+
+/** The table, or what stands in its way. */
+function tableOf(folders: ResultFolders): unknown {
+  try {
+    return resultsTable(folders);
+  } catch (error) {
+    return error;
+  }
 }
 
 function notDrawn(error: unknown): StageResult {

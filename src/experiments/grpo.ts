@@ -11,8 +11,7 @@ import type { LabelledPrompt } from "../data/prompt.js";
 import { usualKeyVariable } from "../engines/open.js";
 import type { Patience } from "../engines/patience.js";
 import type { LanguageModel } from "../model/language-model.js";
-import { GRPO_REASONING } from "../prompts/grpo.js";
-import { SFT_GENERATION, type OutputFormat } from "../prompts/sft.js";
+import { GRPO_FORMATS } from "../prompts/grpo.js";
 import { TrainingDataError } from "../train/examples.js";
 import { judgeFolder, measureJudge, openInstruments, type Instruments } from "./dpo-instruments.js";
 import { startingRuns } from "./dpo-start.js";
@@ -33,8 +32,6 @@ import { isTrained } from "./training.js";
 const RUNS = "runs";
 /** Adapters on their way to a server of rollouts. */
 const SERVED = "served";
-
-const FORMATS: Readonly<Record<GrpoConfig["format"], OutputFormat>> = { sft: SFT_GENERATION, reasoning: GRPO_REASONING };
 
 /**
  * Runs the experiment in the folder `out`, or goes on with it there: what is trained, judged or predicted is not done again.
@@ -119,7 +116,7 @@ async function startingPoint(
   if (start !== null && config.format === "sft") takeOverPredictions(start, join(out, folder), sets);
   const adapter = start === null ? null : join(start, "adapter");
   const label = start === null ? "start" : `start, seed ${seed}`;
-  const format = FORMATS[config.format];
+  const format = GRPO_FORMATS[config.format];
   const predictions = await predictionsInOrder(model, format, sets, join(out, folder), label, signal, adapter);
   return { condition: "start", seed, folder, training: null, predictions };
 }
@@ -142,7 +139,7 @@ async function trainInFolder(
   const opened = await model();
   const means = {
     model: opened,
-    format: FORMATS[config.format],
+    format: GRPO_FORMATS[config.format],
     sampler: sampler(opened),
     instruments: await instruments(),
   };
@@ -171,7 +168,7 @@ async function evaluated(
   folder: string,
 ): Promise<GrpoTrained> {
   const label = `${reward}, seed ${seed}`;
-  const predictions = await predictionsInOrder(model, FORMATS[config.format], sets, join(out, folder), label, signal);
+  const predictions = await predictionsInOrder(model, GRPO_FORMATS[config.format], sets, join(out, folder), label, signal);
   const training = grpoTrainingFacts(readGrpoLog(join(out, folder, "log.jsonl")));
   return { condition: reward, seed, folder, training, predictions };
 }

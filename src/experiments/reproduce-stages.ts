@@ -1,12 +1,10 @@
 /** The stages of a reproduction: which experiments a size runs, in which folders, and what each needs. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { DataUnavailableError } from "../data/errors.js";
 import { lockFolder } from "../folder-lock.js";
 import { CONDITION_NAMES as DPO_NAMES } from "../report/dpo-names.js";
 import { conditionName } from "../report/grpo-names.js";
-import { requestLatencies } from "../report/pareto-report.js";
-import { readExperiment } from "../report/runs.js";
 import { beginsWith, firstDifference } from "./config.js";
 import { cellName, CELLS, cellsOf, chosenCells, sameCell } from "./distillation-cells.js";
 import { checkDistillationConfig, distillationConfig, type DistillationConfig } from "./distillation-config.js";
@@ -23,9 +21,10 @@ import { DISTILLATION_PRESETS } from "./presets/distillation.js";
 import { DPO_PRESETS } from "./presets/dpo.js";
 import { GRPO_PRESETS } from "./presets/grpo.js";
 import { SFT_PRESETS } from "./presets/sft.js";
+import { latencyStage, type TimedExperiment } from "./reproduce-latency.js";
 import { distillationParts, dpoParts, grpoParts, sftParts, type RowCounts } from "./reproduce-parts.js";
 import type { Part } from "./reproduce-plan.js";
-import { MissingInputError, type Stage, type StageLook, type StageOptions } from "./reproduce.js";
+import { type Stage, type StageLook, type StageOptions } from "./reproduce.js";
 import { clearFolder, readJson } from "./run-folder.js";
 import { loadNamed } from "./sets.js";
 import { checkSftConfig, sftConfig, type SftConfig } from "./sft-config.js";
@@ -33,6 +32,7 @@ import { runSft } from "./sft.js";
 
 export const STAGES = ["sft", "dpo", "distillation", "grpo", "latency"] as const;
 export type StageName = (typeof STAGES)[number];
+type TrainingStage = Exclude<StageName, "latency">;
 
 export type Preset = "smoke" | "small" | "paper";
 
@@ -70,7 +70,7 @@ export function reproduction(preset: Preset, seeds?: string): Reproduction {
 }
 
 /** Where each experiment of a size lives below the reproduction's folder: where `run` puts it. */
-export function runFolders(root: string, preset: Preset): Readonly<Record<Exclude<StageName, "latency">, string>> {
+export function runFolders(root: string, preset: Preset): Readonly<Record<TrainingStage, string>> {
   const folder = (name: string): string => join(root, `${name}-${preset}`);
   return { sft: folder("sft"), dpo: folder("dpo"), distillation: folder("distillation"), grpo: folder("grpo") };
 }
@@ -97,7 +97,7 @@ export async function openStages(
 
   const seeds = dpo.seeds.some((seed) => !sft.seeds.includes(seed)) ? ` --seeds ${dpo.seeds.join(",")}` : "";
   const first = { command: `npx true-intents reproduce --preset ${preset} --only sft${seeds}`, asked: names.includes("sft") };
-  const stages: Readonly<Record<StageName, Stage>> = {
+  const stages: Readonly<Record<TrainingStage, Stage>> = {
     sft: {
       name: "sft",
       what: `${sft.modes.join(" and ")} (${sft.model}); ${seedsText(sft)}`,
@@ -105,7 +105,6 @@ export async function openStages(
       look: () =>
         look(folders.sft, sft, checkSftConfig, sftParts(sft, folders.sft, sets.limited(sft.limit)), notAtHand(sets, sft)),
       run: async (options) => {
-        if (options.fresh) rmSync(join(folders.sft, REQUESTS), { force: true });
         await runSft(sft, folders.sft, options);
       },
     },
@@ -145,30 +144,29 @@ export async function openStages(
         await runGrpo(grpo, folders.grpo, options);
       },
     },
-    latency: {
-      name: "latency",
-      what: "single requests of the SFT models",
-      after: ["sft"],
-      look: () => {
-        const done = existsSync(join(folders.sft, REQUESTS));
-        const trained = first.asked || existsSync(join(folders.sft, "summary.json"));
-        // 33 requests of each mode, at the medians of results/recorded/sft-small, and loading the model.
-        const part: Part = { kind: "latency", done, seconds: null, expected: sft.model === SFT_PRESETS.small.model ? 25 : null };
-        const missing = trained ? null : `it needs sft first: ${first.command}`;
-        return { parts: [part], finished: done, begun: false, missing, warning: null };
-      },
-      run: async ({ fresh, signal }) => {
-        if (fresh) rmSync(join(folders.sft, REQUESTS), { force: true });
-        if ((await requestLatencies(readExperiment(folders.sft), signal)) === null)
-          throw new MissingInputError(`${folders.sft} has no adapters`);
-      },
-    },
   };
-  return STAGES.filter((name) => names.includes(name)).map((name) => stages[name]);
+  const timed = (kind: TrainingStage, planned: TimedExperiment["planned"]): TimedExperiment => ({
+    ...{ kind, folder: folders[kind], planned },
+    willRun: () => names.includes(kind) && stages[kind].look().missing === null,
+  });
+  const answers = (base: string, models: readonly unknown[]) => models.map(() => ({ base, format: "generation" as const }));
+  const latency = latencyStage(
+    [
+      timed(
+        "sft",
+        sft.modes.map((mode) => ({ base: sft.model, format: mode })),
+      ),
+      timed("dpo", answers(dpo.model, dpo.pairSets)),
+      timed(
+        "distillation",
+        cells.chosen.map(({ student }) => ({ base: student, format: "distillation" })),
+      ),
+      timed("grpo", answers(grpo.model, grpo.rewards)),
+    ],
+    first.command,
+  );
+  return STAGES.filter((name) => names.includes(name)).map((name) => (name === "latency" ? latency : stages[name]));
 }
-
-/** What `requestLatencies` leaves in the SFT experiment's folder. */
-export const REQUESTS = "requests.json";
 
 type AnyConfig = SftConfig | DpoConfig | GrpoConfig | DistillationConfig;
 

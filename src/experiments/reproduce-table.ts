@@ -1,24 +1,22 @@
 /** What a reproduction found, in one table: each model's scores and times, and under it the paper's row of the same kind where there is one. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { requestLatencies } from "../report/pareto-report.js";
+import { distilledModels, trainedModels, tunedModels, type MeasuredModel } from "../report/measured-models.js";
 import { throughputOf } from "../evaluate/latency.js";
 import { constantScores, score } from "../evaluate/metrics.js";
 import type { Prediction } from "../evaluate/predictions.js";
 import { markdownTable, number } from "../evaluate/table.js";
 import { CONDITION_NAMES, OF_PUBLISHED } from "../report/distillation-names.js";
 import { readDistillation } from "../report/distillation-runs.js";
-import { CONDITION_NAMES as DPO_NAMES } from "../report/dpo-names.js";
 import { publishedDpo } from "../report/dpo-published.js";
-import { conditionsOf, readDpo, runsOf } from "../report/dpo-runs.js";
-import { conditionName } from "../report/grpo-names.js";
-import { readGrpo, rewardsOf, trainedRuns } from "../report/grpo-runs.js";
+import { conditionsOf, readDpo } from "../report/dpo-runs.js";
+import { readGrpo, rewardsOf } from "../report/grpo-runs.js";
 import { loadPublished } from "../report/published.js";
 import { publishedModel } from "../report/published-models.js";
 import type { TestSet } from "../report/published-tables.js";
-import { chosenRuns, modesOf, readExperiment } from "../report/runs.js";
+import { modesOf, readExperiment } from "../report/runs.js";
+import { readRequests } from "../report/single-requests.js";
 import { AIMS_TEST, BENCHMARKS } from "./presets/sets.js";
-import { REQUESTS } from "./reproduce-stages.js";
 import { meanOf, spread, spreadText } from "./spread.js";
 
 const PUBLISHED_SETS: readonly TestSet[] = [...BENCHMARKS, AIMS_TEST];
@@ -50,14 +48,14 @@ interface ModelRow {
 }
 
 /** @throws DataFormatError or RunFolderError for results that are damaged */
-export async function resultsTable(folders: ResultFolders): Promise<string> {
+export function resultsTable(folders: ResultFolders): string {
   const rows: ModelRow[] = [];
   const tests = new Set<string>();
   const add = (found: readonly ModelRow[], testSets: readonly string[]): void => {
     rows.push(...found);
     for (const set of testSets) tests.add(set);
   };
-  if (isFinished(folders.sft)) add(...(await sftRows(folders.sft)));
+  if (isFinished(folders.sft)) add(...sftRows(folders.sft));
   if (isFinished(folders.dpo)) add(...dpoRows(folders.dpo));
   if (isFinished(folders.distillation)) add(...distillationRows(folders.distillation));
   if (isFinished(folders.grpo)) add(...grpoRows(folders.grpo));
@@ -98,9 +96,8 @@ function notes(paper: boolean): string[] {
 
 type Found = [rows: ModelRow[], testSets: readonly string[]];
 
-async function sftRows(folder: string): Promise<Found> {
+function sftRows(folder: string): Found {
   const experiment = readExperiment(folder);
-  const requests = existsSync(join(folder, REQUESTS)) ? ((await requestLatencies(experiment)) ?? []) : [];
   const [generation] = publishedDpo();
   const classification = loadPublished("zero-shot").selectedRows.filter(({ condition }) =>
     condition.startsWith("SFT classification"),
@@ -112,12 +109,10 @@ async function sftRows(folder: string): Promise<Found> {
       Object.fromEntries(classification.map(({ set, f1 }) => [set, f1])),
     ),
   };
-  const rows = modesOf(experiment).map((mode): ModelRow => ({
-    name: `${experiment.model} SFT, ${mode}`,
-    runs: chosenRuns(experiment, mode).map(({ predictions }) => predictions),
-    request: requests.find((one) => one.mode === mode)?.medianMilliseconds ?? null,
-    paper: paper[mode],
-  }));
+  const rows = modelRows(
+    tunedModels(experiment),
+    modesOf(experiment).map((mode) => paper[mode]),
+  );
   return [rows, experiment.testSets];
 }
 
@@ -129,12 +124,10 @@ function dpoRows(folder: string): Found {
     judge_bad_only: paperRow("Llama-3.1-8B IF-DPO", ifDpo.f1),
   };
   const trained = conditionsOf(experiment).filter((condition) => condition !== "sft");
-  const rows = trained.map((condition): ModelRow => ({
-    name: `${experiment.model} ${DPO_NAMES[condition]}`,
-    runs: runsOf(experiment, condition).map(({ predictions }) => predictions),
-    request: null,
-    paper: paper[condition] ?? null,
-  }));
+  const rows = modelRows(
+    trainedModels(experiment, null),
+    trained.map((condition) => paper[condition] ?? null),
+  );
   return [rows, experiment.testSets];
 }
 
@@ -149,31 +142,38 @@ function grpoRows(folder: string): Found {
     ),
     label_only: paperRow("Llama-3.1-8B GRPO, label alone", publishedModel("", group, "label reward").f1),
   };
-  const rows = rewardsOf(experiment).map((reward): ModelRow => ({
-    name: `${experiment.model} ${conditionName(reward, experiment.start)}`,
-    runs: trainedRuns(experiment, reward).map(({ predictions }) => predictions),
-    request: null,
-    paper: paper[reward],
-  }));
+  const rows = modelRows(
+    trainedModels(null, experiment),
+    rewardsOf(experiment).map((reward) => paper[reward]),
+  );
   return [rows, experiment.testSets];
 }
 
 function distillationRows(folder: string): Found {
   const grid = readDistillation(folder);
   const { rows: published } = loadPublished("distillation-grid");
-  const rows = grid.cells
-    .filter(({ runs }) => runs.length > 0)
-    .map(({ teacher, student, condition, runs }): ModelRow => {
-      const alike = published.filter((row) => OF_PUBLISHED[row.condition] === condition);
-      const f1 = Object.fromEntries(PUBLISHED_SETS.map((set) => [set, meanOf(alike.map((row) => row.f1[set]))!]));
-      return {
-        name: `${student} from ${teacher}, ${CONDITION_NAMES[condition]}`,
-        runs: runs.map(({ predictions }) => predictions),
-        request: null,
-        paper: paperRow(`mean of ${alike.length} cells, ${CONDITION_NAMES[condition]}`, f1),
-      };
-    });
-  return [rows, grid.testSets];
+  const done = grid.cells.filter(({ runs }) => runs.length > 0);
+  const paper = done.map(({ condition }) => {
+    const alike = published.filter((row) => OF_PUBLISHED[row.condition] === condition);
+    const f1 = Object.fromEntries(PUBLISHED_SETS.map((set) => [set, meanOf(alike.map((row) => row.f1[set]))!]));
+    return paperRow(`mean of ${alike.length} cells, ${CONDITION_NAMES[condition]}`, f1);
+  });
+  return [modelRows(distilledModels(grid), paper), grid.testSets];
+}
+
+/** @param paper of each model, in their order */
+function modelRows(models: readonly MeasuredModel[], paper: readonly (PaperRow | null)[]): ModelRow[] {
+  const requests = new Map(readRequests(models).map(({ model, medianMilliseconds }) => [model, medianMilliseconds]));
+  return models.map(({ name, sets, runs }, i) => {
+    const seeds = Math.max(0, ...runs.map(({ length }) => length));
+    const of = (seed: number): Said => new Map(sets.flatMap((set, s) => (seed < runs[s].length ? [[set, runs[s][seed]]] : [])));
+    return {
+      name,
+      runs: Array.from({ length: seeds }, (_, seed) => of(seed)),
+      request: requests.get(name) ?? null,
+      paper: paper[i],
+    };
+  });
 }
 
 /** @param timed the model's name in the latency table */

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { checkRow } from "../data/rows.js";
 import { openPredictionFolder } from "../evaluate/prediction-folder.js";
 import type { Prediction } from "../evaluate/predictions.js";
+import { LABELS } from "../experiments/ablations-labels.js";
 import { readJson } from "../experiments/run-folder.js";
 import { baselineModel } from "./measured-models.js";
 import type { ParetoMeasure, ParetoPoint, Range } from "./pareto.js";
@@ -37,7 +38,8 @@ const schema = z.looseObject({
 });
 
 /**
- * The finished baselines below `results`/runs and, of those that are not there, below `results`/recorded: folders, and folders in them.
+ * The finished baselines below `results`/runs and, of those that are not there, below `results`/recorded: folders, and folders in them,
+ * but for the answers that an ablation took for labels.
  * @throws DataFormatError or RunFolderError for a damaged one
  */
 export function findBaselines(results = RESULTS): BaselineRecord[] {
@@ -45,7 +47,7 @@ export function findBaselines(results = RESULTS): BaselineRecord[] {
   for (const root of ["runs", "recorded"].map((name) => join(results, name)))
     for (const folder of foldersIn(root).flatMap((name) => [
       name,
-      ...foldersIn(join(root, name)).map((below) => join(name, below)),
+      ...foldersIn(join(root, name)).flatMap((below) => (below === LABELS ? [] : [join(name, below)])),
     ])) {
       const record = readBaseline(join(root, folder));
       if (record !== null && !found.has(folder)) found.set(folder, record);

@@ -1,6 +1,7 @@
 /** The command that makes a run, from the settings that it left: its preset, and what differs from it. */
 import { basename, isAbsolute } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { ABLATIONS_PRESETS } from "../experiments/presets/ablations.js";
 import { DISTILLATION_PRESETS } from "../experiments/presets/distillation.js";
 import { DPO_PRESETS } from "../experiments/presets/dpo.js";
 import { GRPO_PRESETS } from "../experiments/presets/grpo.js";
@@ -9,13 +10,14 @@ import { SFT_PRESETS } from "../experiments/presets/sft.js";
 type Settings = Readonly<Record<string, unknown>>;
 
 /** As the command line has them. */
-export type RunKind = "sft" | "dpo" | "distillation" | "grpo";
+export type RunKind = "sft" | "dpo" | "distillation" | "grpo" | "ablations";
 
 const PRESETS: Readonly<Record<RunKind, Readonly<Record<string, object>>>> = {
   sft: SFT_PRESETS,
   dpo: DPO_PRESETS,
   distillation: DISTILLATION_PRESETS,
   grpo: GRPO_PRESETS,
+  ablations: ABLATIONS_PRESETS,
 };
 
 /**

@@ -1,10 +1,11 @@
 /** The runs that a report is about: the user's own where there are such, else the recorded ones, each with where its numbers come from. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
 import { readJson } from "../experiments/run-folder.js";
+import { findAblations } from "./ablation-runs.js";
 import { findBaselines, type BaselineRecord } from "./baseline-runs.js";
 import { findEvaluations } from "./benchmark-evaluations.js";
 import { commandOf, type RunKind } from "./bundle-command.js";
@@ -15,8 +16,8 @@ import { findRun } from "./experiment-folder.js";
 import { findGrpo } from "./grpo-runs.js";
 import { baselineModel, distilledModels, trainedModels, tunedModels, type MeasuredModel } from "./measured-models.js";
 import { parameter } from "./parameters.js";
-import { readRequests } from "./pareto-report.js";
 import { readExperiment } from "./runs.js";
+import { readRequests } from "./single-requests.js";
 
 /** Where the numbers of one run come from. */
 export interface RunFacts {
@@ -62,6 +63,7 @@ const TITLES: Readonly<Record<RunKind, string>> = {
   dpo: "Preference training (DPO)",
   distillation: "Distillation",
   grpo: "Reinforcement learning (GRPO)",
+  ablations: "Ablations of the training data",
 };
 
 /**
@@ -78,7 +80,8 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
   const dpo = found("dpo", (name, command) => findDpo(name, command, results));
   const distillation = found("distillation", (name, command) => findDistillation(name, command, results));
   const grpo = found("grpo", (name, command) => findGrpo(name, command, results));
-  const runs = { sft, dpo, distillation, grpo };
+  const ablations = found("ablations", (name, command) => findAblations(name, command, results));
+  const runs = { sft, dpo, distillation, grpo, ablations };
   const folders = (Object.keys(runs) as RunKind[]).flatMap((kind) => {
     const { run } = runs[kind];
     return run === null ? [] : [{ kind, folder: run.folder }];
@@ -90,13 +93,12 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
     ...(distillation.run === null ? [] : distilledModels(distillation.run)),
     ...findEvaluations(results),
   ];
-  const timed = sft.run === null ? [] : (readRequests(sft.run) ?? []);
   return {
     ...{ models, baselines },
     testSets: sft.run?.testSets ?? models.at(0)?.sets ?? [],
     requests: new Map([
-      ...timed.map(({ mode, medianMilliseconds: milliseconds, medianInterval: interval, tokensPerPrompt }) => {
-        return [`${sft.run!.model} SFT, ${mode}`, { milliseconds, interval, tokensPerPrompt }] as const;
+      ...readRequests(models).map(({ model, medianMilliseconds: milliseconds, medianInterval: interval, tokensPerPrompt }) => {
+        return [model, { milliseconds, interval, tokensPerPrompt }] as const;
       }),
       ...baselines.flatMap((baseline) =>
         baseline.single === null ? [] : [[baselineModel(baseline).name, baseline.single] as const],
@@ -151,12 +153,18 @@ const configSchema = z.looseObject({ seeds: z.array(z.number()).optional() });
 function trainingFacts(kind: RunKind, folder: string, results: string): RunFacts {
   const configFile = join(folder, "config.json");
   const config = checkRow(configSchema, readJson(configFile), configFile, 0);
-  const file = join(folder, "environment.json");
-  const environment = existsSync(file) ? checkRow(environmentSchema, readJson(file), file, 0) : {};
+  // An ablation's arms are experiments of their own, made one after the other.
+  const file = [folder, ...armsIn(folder)].map((below) => join(below, "environment.json")).find(existsSync);
+  const environment = file === undefined ? {} : checkRow(environmentSchema, readJson(file), file, 0);
   return {
     ...{ title: TITLES[kind], ...placeOf(folder, results), ...commandOf(kind, config), seeds: config.seeds ?? [] },
     ...{ environment: environmentLines(environment), data: Object.entries(environment.data ?? {}) },
   };
+}
+
+function armsIn(folder: string): string[] {
+  const arms = join(folder, "arms");
+  return existsSync(arms) ? readdirSync(arms).map((name) => join(arms, name)) : [];
 }
 
 function baselineFacts({ folder, model, form }: BaselineRecord, results: string): RunFacts {

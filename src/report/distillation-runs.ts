@@ -16,6 +16,9 @@ import { atHand, findRun, leftOutSchema, predictionsIn, type Found } from "./exp
 /** A training of the chosen rate. */
 export interface CellRunRecord {
   readonly seed: number;
+  readonly folder: string;
+  /** Tokens that an answer may have. */
+  readonly maxNewTokens: number;
   /** Of a completion token of the validation traces, in nats; null without such traces. */
   readonly loss: number | null;
   /** Mean F1 over the sets that choose models: the selection sets, or the validation set where they were not at hand. */
@@ -74,6 +77,7 @@ const runSchema = z.looseObject({
   selectionF1: f1,
 });
 const names = z.array(z.string().min(1));
+const configSchema = z.looseObject({ maxNewTokens: z.number().int().positive() });
 const schema = z.looseObject({
   teachers: names,
   students: names,
@@ -101,6 +105,8 @@ const schema = z.looseObject({
 export function readDistillation(folder: string): DistillationRecord {
   const file = join(folder, "summary.json");
   const summary = checkRow(schema, readJson(file), file, 0);
+  const configFile = join(folder, "config.json");
+  const { maxNewTokens } = checkRow(configSchema, readJson(configFile), configFile, 0);
   const models = modelNames([...new Set([...summary.teachers, ...summary.students, ...summary.cells.flatMap(namesOf)])]);
   const tests = atHand(summary.testSets, summary.leftOut);
   const selection = atHand(summary.selectionSets, summary.leftOut);
@@ -111,7 +117,13 @@ export function readDistillation(folder: string): DistillationRecord {
     ...{ teacher: models.get(teacher)!, student: models.get(student)!, condition, state, reason, learningRate },
     traces: rows?.train ?? null,
     runs: runs.map(({ seed, folder: below, training, validationF1, selectionF1 }) => ({
-      ...{ seed, loss: training.bestLoss, validationF1: selected ? selectionF1 : validationF1 },
+      ...{
+        seed,
+        folder: join(folder, below),
+        maxNewTokens,
+        loss: training.bestLoss,
+        validationF1: selected ? selectionF1 : validationF1,
+      },
       predictions: predictionsIn(join(folder, below), tests),
     })),
   }));

@@ -18,6 +18,7 @@ import { atHand, findRun, leftOutSchema, logIn, predictionsIn, type Found } from
 /** One condition of one seed: the SFT model it starts from, or what DPO made of it. */
 export interface DpoRunRecord extends ConditionRun {
   readonly condition: Condition;
+  readonly folder: string;
   /** Pairs trained on; null for SFT. */
   readonly pairs: number | null;
   /** Null for SFT. */
@@ -168,7 +169,7 @@ function readRun(experiment: string, run: z.infer<typeof runSchema>, sets: reado
   const folder = join(experiment, run.folder);
   const predictions = predictionsIn(folder, sets);
   const log = condition === "sft" ? null : readLog(logIn(folder));
-  return { condition, seed, pairs, log, training: log && dpoTrainingFacts(log), predictions, intents, errors };
+  return { condition, seed, folder, pairs, log, training: log && dpoTrainingFacts(log), predictions, intents, errors };
 }
 
 function readLog(file: string): DpoLog {

@@ -24,8 +24,8 @@ interface Spreads {
   readonly overSeeds: Readonly<Record<string, Readonly<Record<"f1" | "auroc", { mean: number; deviation: number }>>>>;
 }
 
-it("gives the recorded runs' means and deviations, with the paper's rows beneath", async () => {
-  const table = await resultsTable({ ...NONE, sft: recorded("sft-small"), dpo: recorded("dpo-small") });
+it("gives the recorded runs' means and deviations, with the paper's rows beneath", () => {
+  const table = resultsTable({ ...NONE, sft: recorded("sft-small"), dpo: recorded("dpo-small") });
   const summary = (name: string): unknown => JSON.parse(readFileSync(join(recorded(name), "summary.json"), "utf8")) as unknown;
   const sft = summary("sft-small") as { modes: Record<string, Spreads> };
   const dpo = summary("dpo-small") as { overSeeds: Record<string, Spreads["overSeeds"]> };
@@ -46,7 +46,6 @@ it("gives the recorded runs' means and deviations, with the paper's rows beneath
   // Published: no score on our own set, XSTest 0.908 and 4.66 ms; classification on XSTest 0.801.
   expect(row(table, "paper: Llama-3.1-8B SFT, generation").slice(2, 7)).toEqual(["", "0.908", "", "4.7", ""]);
   expect(row(table, "paper: Llama-3.1-8B SFT, classification")[3]).toBe("0.801");
-  expect(row(table, "gemma-3-270m SFT, generation")[6]).toBe("406");
   expect(row(table, "always harmful")[3]).toBe("0.615 / 0.500");
   expect(table.indexOf("paper: Llama-3.1-8B LE-DPO")).toBeGreaterThan(table.indexOf("gemma-3-270m LE-DPO"));
   expect(table).toContain("8 to 12 billion");
@@ -61,18 +60,18 @@ it("shows students and GRPO, says where fewer prompts were asked, and has no pap
   });
   const grpo = await writeGrpo({ sets, config, runs: [made("start", 22, [0]), made("label_intent", 22, [])] });
   written.push(grid, grpo);
-  const table = await resultsTable({ ...NONE, distillation: grid, grpo });
-  expect(row(table, "tiny from ann, human intent")[2]).toMatch(/^1\.000 \/ .* \(4\)$/);
-  expect(table).not.toContain("tiny from ann, no intent");
+  const table = resultsTable({ ...NONE, distillation: grid, grpo });
+  expect(row(table, "tiny distilled from ann, human intent")[2]).toMatch(/^1\.000 \/ .* \(4\)$/);
+  expect(table).not.toContain("tiny distilled from ann, no intent");
   expect(row(table, "tiny-random GRPO, label + intent")[2]).toMatch(/^1\.000/);
   expect(table).not.toContain("paper:");
   expect(table).not.toContain("8 to 12 billion");
 });
 
-it("says that there is nothing where there is nothing, and does not pass over damage", async () => {
-  expect(await resultsTable(NONE)).toBe("There are no results yet.");
+it("says that there is nothing where there is nothing, and does not pass over damage", () => {
+  expect(resultsTable(NONE)).toBe("There are no results yet.");
   const folder = mkdtempSync(join(tmpdir(), "damaged-"));
   written.push(folder);
   writeFileSync(join(folder, "summary.json"), "{");
-  await expect(resultsTable({ ...NONE, sft: folder })).rejects.toThrow(/summary\.json/);
+  expect(() => resultsTable({ ...NONE, sft: folder })).toThrow(/summary\.json/);
 });

@@ -32,6 +32,8 @@ beforeAll(async () => {
   cpSync(join(results, "recorded", "qwen"), join(runs, "qwen"), { recursive: true });
   cpSync(join(results, "recorded", "qwen"), join(runs, "unfinished"), { recursive: true });
   rmSync(join(runs, "unfinished", "summary.json"));
+  // What an ablation took for labels is no baseline of its own.
+  cpSync(join(results, "recorded", "qwen"), join(runs, "ablations", "labels"), { recursive: true });
   mkdirSync(join(runs, "sft"));
   writeFileSync(join(runs, "sft", "summary.json"), '{"model": "m", "modes": {}}');
 });

@@ -2,7 +2,9 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ablationsConfig } from "../../src/experiments/ablations-config.js";
 import { dpoConfig } from "../../src/experiments/dpo-config.js";
+import { ABLATIONS_PRESETS } from "../../src/experiments/presets/ablations.js";
 import { DPO_PRESETS } from "../../src/experiments/presets/dpo.js";
 import { SFT_PRESETS } from "../../src/experiments/presets/sft.js";
 import { sftConfig, type SftConfig } from "../../src/experiments/sft-config.js";
@@ -56,6 +58,13 @@ describe("commandOf", () => {
     const { command } = commandOf("dpo", config);
     expect(command).toBe("npx true-intents run dpo --preset small --sft ../mine --set seeds=22,42 --set beta=0.1");
     expect(dpoConfig({ ...DPO_PRESETS.small, sft: "../mine" }, settingsIn(words(command)))).toEqual(config);
+  });
+
+  it("says the command of ablations, too", () => {
+    const config = { ...ABLATIONS_PRESETS.small, seeds: [22, 42] };
+    const { command, notes } = commandOf("ablations", config);
+    expect([command, notes]).toEqual(["npx true-intents run ablations --preset small --set seeds=22,42", []]);
+    expect(ablationsConfig(ABLATIONS_PRESETS.small, settingsIn(words(command)))).toEqual(config);
   });
 
   it("names no place of a machine and no server's host, save this machine's own", () => {

@@ -27,7 +27,10 @@ beforeAll(() => {
   );
   const environment = { commit: "abc", cpu: "A chip", threads: 4, memoryGiB: 8, data: { xstest: "f00" }, hostname: "secret" };
   writeFileSync(join(folder, "environment.json"), JSON.stringify(environment));
-  const timed = { mode: "generation", requests: 30, medianMilliseconds: 400, p95Milliseconds: 600, tokensPerPrompt: 18 };
+  const timed = {
+    ...{ model: "tiny-random SFT, generation", adapterSha256: "0", requests: 30, medianMilliseconds: 400 },
+    ...{ medianInterval: null, p95Milliseconds: 600, tokensPerPrompt: 18 },
+  };
   writeFileSync(join(folder, "requests.json"), JSON.stringify([timed]));
   runs = readBundleRuns(results);
   table = resultRows(runs, measuredPoints(runs));
@@ -66,6 +69,7 @@ describe("rows measured here", () => {
       "Preference training (DPO)",
       "Distillation",
       "Reinforcement learning (GRPO)",
+      "Ablations of the training data",
     ]);
     expect(runs.newest).toBeGreaterThan(0);
   });

@@ -33,7 +33,10 @@ beforeAll(async () => {
 
 const cell = (condition: CellRecord["condition"], validationF1: number | null, wrong: readonly number[]): CellRecord => ({
   ...{ teacher: "big", student: "small", condition, state: "done", reason: null, traces: 10, learningRate: 1e-3 },
-  runs: [22, 42].map((seed) => ({ seed, loss: 1, validationF1, predictions: new Map([["one", said(wrong)]]) })),
+  runs: [22, 42].map((seed) => ({
+    ...{ seed, folder: "", maxNewTokens: 8, loss: 1, validationF1 },
+    predictions: new Map([["one", said(wrong)]]),
+  })),
 });
 const distilled = (cells: readonly CellRecord[]): FoundDistillation => {
   const run: DistillationRecord = {

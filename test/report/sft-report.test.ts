@@ -1,10 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { loadSample } from "../../src/data/sample.js";
 import { tunedModels } from "../../src/report/measured-models.js";
 import { pointsOf } from "../../src/report/pareto-points.js";
-import { pointTable, requestLatencies, requestPoints, requestTable, sameSetTable } from "../../src/report/pareto-report.js";
+import { pointTable, sameSetTable } from "../../src/report/pareto-report.js";
 import { paretoFrontier } from "../../src/report/pareto.js";
 import { readExperiment } from "../../src/report/runs.js";
 import {
@@ -175,31 +173,5 @@ describe("measured points", () => {
         .reverse(),
     );
     expect(rows.filter(({ from }) => from === "measured here").map(({ F1 }) => F1)).toContain("0.900");
-  });
-
-  it("take single requests from the folder, and are not invented where none were measured", async () => {
-    expect(await requestLatencies(experiment)).toBeNull();
-    const latencies = [{ mode: "generation", requests: 30, medianMilliseconds: 400, p95Milliseconds: 600, tokensPerPrompt: 18 }];
-    writeFileSync(join(experiment.folder, "requests.json"), JSON.stringify(latencies));
-    const read = (await requestLatencies(experiment))!;
-    expect(read).toEqual([{ ...latencies[0], medianInterval: null }]);
-    const row = {
-      mode: "generation",
-      requests: 30,
-      "median, ms": "400",
-      "95th percentile, ms": "600",
-      "tokens a prompt": "18.0",
-    };
-    expect(requestTable(read)).toEqual([{ ...row, "its 95% interval": "–" }]);
-    const timed = [{ ...read[0], medianInterval: { low: 380.4, high: 430 } }];
-    writeFileSync(join(experiment.folder, "requests.json"), JSON.stringify(timed));
-    expect(await requestLatencies(experiment)).toEqual(timed);
-    expect(requestTable(timed)).toEqual([{ ...row, "its 95% interval": "380 to 430" }]);
-    expect(requestPoints(pointsOf(tunedModels(experiment)), timed)[0].latencyInterval).toEqual({ low: 380.4, high: 430 });
-    expect(
-      requestPoints(pointsOf(tunedModels(experiment)), read).map((point) => [point.model, point.millisecondsPerPrompt]),
-    ).toEqual([["tiny-random SFT, generation", 400]]);
-    writeFileSync(join(experiment.folder, "requests.json"), JSON.stringify([{ ...latencies[0], requests: -1 }]));
-    await expect(requestLatencies(experiment)).rejects.toThrow("requests.json");
   });
 });
