@@ -8,6 +8,7 @@ import { readJson } from "../experiments/run-folder.js";
 import { findAblations } from "./ablation-runs.js";
 import { findBaselines, type BaselineRecord } from "./baseline-runs.js";
 import { findEvaluations } from "./benchmark-evaluations.js";
+import type { Experiments } from "./bundle-findings.js";
 import { commandOf, type RunKind } from "./bundle-command.js";
 import { findDistillation } from "./distillation-runs.js";
 import { findDpo } from "./dpo-runs.js";
@@ -36,6 +37,7 @@ export interface RunFacts {
 }
 
 export interface BundleRuns {
+  readonly experiments: Experiments;
   /** All models but baselines, which have sets of their own. */
   readonly models: readonly MeasuredModel[];
   readonly baselines: readonly BaselineRecord[];
@@ -94,6 +96,7 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
     ...findEvaluations(results),
   ];
   return {
+    experiments: { sft: sft.run, dpo: dpo.run, distillation: distillation.run, grpo: grpo.run },
     ...{ models, baselines },
     testSets: sft.run?.testSets ?? models.at(0)?.sets ?? [],
     requests: new Map([

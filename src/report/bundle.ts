@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describeEnvironment } from "../experiments/environment.js";
+import { findings } from "./bundle-findings.js";
 import { exportFigures, paretoFigures } from "./bundle-figures.js";
 import { GENERATOR, indexPage } from "./bundle-index.js";
 import { bundlePages, type BundlePages, type PageOptions } from "./bundle-pages.js";
@@ -51,7 +52,14 @@ export async function writeBundle(out: string, options: BundleOptions = {}): Pro
   const figures = await paretoFigures(runs, points);
   const exported = options.figures === true ? await exportFigures(figures, pages.pages) : null;
   const index = indexPage({
-    ...{ runs, results: resultRows(runs, points), figures, notes: pages.notes, files: exported?.list ?? [] },
+    ...{
+      runs,
+      findings: findings(runs.experiments),
+      results: resultRows(runs, points),
+      figures,
+      notes: pages.notes,
+      files: exported?.list ?? [],
+    },
     pages: wanted ? pages.pages : null,
     environment: environmentLines(describeEnvironment(null)),
     command: options.command ?? "npx true-intents report",

@@ -41,8 +41,11 @@ describe("rows measured here", () => {
   it("have F1, interval and AUROC by set, their mean, and both times", () => {
     const [{ title, rows }] = table.groups;
     expect(title).toBe("Measured here");
-    expect(rows).toHaveLength(1);
-    const [row] = rows;
+    expect(rows.map(({ model }) => model)).toEqual(["tiny-random SFT, generation", "always harmful"]);
+    const [row, floor] = rows;
+    // Three harmful prompts of six: all are found, and half of what is found is harmful.
+    expect(floor.scores.get("xstest")).toEqual({ value: 2 / 3, range: null, auroc: 0.5 });
+    expect(floor.mean!.value).toBeCloseTo(2 / 3, 12);
     expect(row).toMatchObject({ model: "tiny-random SFT, generation", seeds: 2, request: { value: 400, range: null } });
     // 4/5 and 4/6: twice the hits over twice the hits, misses and false alarms.
     const [first, second] = [4 / 5, 4 / 6];
