@@ -17,7 +17,7 @@ import { findGrpo } from "./grpo-runs.js";
 import { baselineModel, distilledModels, trainedModels, tunedModels, type MeasuredModel } from "./measured-models.js";
 import { parameter } from "./parameters.js";
 import { readExperiment } from "./runs.js";
-import { readRequests } from "./single-requests.js";
+import { readRequests, REQUESTS } from "./single-requests.js";
 
 /** Where the numbers of one run come from. */
 export interface RunFacts {
@@ -46,7 +46,7 @@ export interface BundleRuns {
   readonly facts: readonly RunFacts[];
   /** Experiments that there is no run of, and how to make one. */
   readonly missing: readonly string[];
-  /** When the newest of the runs was finished, in milliseconds since 1970; 0 without runs. */
+  /** When the newest of the runs was finished, or its single requests were timed, in milliseconds since 1970; 0 without runs. */
   readonly newest: number;
 }
 
@@ -87,11 +87,12 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
     return run === null ? [] : [{ kind, folder: run.folder }];
   });
   const baselines = findBaselines(results);
+  const evaluations = findEvaluations(results);
   const models = [
     ...(sft.run === null ? [] : tunedModels(sft.run)),
     ...trainedModels(dpo.run, grpo.run),
     ...(distillation.run === null ? [] : distilledModels(distillation.run)),
-    ...findEvaluations(results),
+    ...evaluations,
   ];
   return {
     ...{ models, baselines },
@@ -112,8 +113,17 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
       const { run, origin } = runs[kind];
       return run === null ? [`${TITLES[kind]}: ${origin.split("\n")[0]}`] : [];
     }),
-    newest: Math.max(0, ...[...folders, ...baselines].map(({ folder }) => statSync(join(folder, "summary.json")).mtimeMs)),
+    newest: Math.max(
+      0,
+      ...[...folders, ...baselines, ...evaluations].map(({ folder }) => changed(join(folder, "summary.json"))),
+      ...folders.map(({ folder }) => changed(join(folder, REQUESTS))),
+    ),
   };
+}
+
+/** Milliseconds since 1970; 0 for a file that is not there. */
+function changed(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 const number = z.number().nonnegative();

@@ -147,6 +147,20 @@ describe("own rows", () => {
     expect(plain(benchmarksBeside([]))).toContain("No model that was measured here");
   });
 
+  it("come after all that have every benchmark shown, however high their means over fewer", () => {
+    const lines = cells(
+      benchmarksBeside(
+        ownRows([...models, model("weak", { xstest: [said([0, 1, 2])], "openai-moderation": [said([0, 1, 2])] })]),
+      ),
+    );
+    const names = lines.map(([name]) => name);
+    // Its mean over one set is higher than any mean over both.
+    expect(names.at(-1)).toBe("two seeds");
+    expect(names.at(-2)).toBe("weak");
+    const over = lines.slice(0, -1).map((line) => (Number.parseFloat(line[3]) + Number.parseFloat(line[4])) / 2);
+    for (const [i, mean] of over.entries()) expect(mean).toBeLessThanOrEqual((over[i - 1] ?? 1) + 0.0011);
+  });
+
   it("say how much of each benchmark was seen, and what is missing", () => {
     const text = coverageText(own);
     expect(text).toContain("XSTest (6 of 450 prompts), OAI Mod (6 of 1680 prompts)");
