@@ -167,7 +167,7 @@ function trainingFacts(kind: RunKind, folder: string, results: string): RunFacts
   const file = [folder, ...armsIn(folder)].map((below) => join(below, "environment.json")).find(existsSync);
   const environment = file === undefined ? {} : checkRow(environmentSchema, readJson(file), file, 0);
   return {
-    ...{ title: TITLES[kind], ...placeOf(folder, results), ...commandOf(kind, config), seeds: config.seeds ?? [] },
+    ...{ title: TITLES[kind], ...placeOf(folder, results), ...commandOf(kind, config, folder), seeds: config.seeds ?? [] },
     ...{ environment: environmentLines(environment), data: Object.entries(environment.data ?? {}) },
   };
 }
