@@ -15,6 +15,8 @@ const schema = z.looseObject({ model: z.string(), adapter: z.string().nullable()
 export interface EvaluatedModel extends MeasuredModel {
   /** Of the evaluation. */
   readonly folder: string;
+  /** Catalogue name, hub id or path. */
+  readonly model: string;
 }
 
 /**
@@ -45,7 +47,7 @@ function readEvaluation(folder: string): EvaluatedModel | null {
   const { model, adapter, format } = checkRow(schema, readJson(summary), summary, 0);
   const said = openPredictionFolder(folder);
   const name = `${model}${adapter === null ? "" : ` + ${adapterName(adapter)}`}, ${format} (evaluate)`;
-  return { name, group: "measured here", sets: said.sets, runs: said.sets.map((set) => said.read(set)), folder };
+  return { name, group: "measured here", sets: said.sets, runs: said.sets.map((set) => said.read(set)), folder, model };
 }
 
 /** The run's folder, not the `adapter` in it. */

@@ -1,6 +1,6 @@
 /** The runs that a report is about: the user's own where there are such, else the recorded ones, each with where its numbers come from. */
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
@@ -39,6 +39,8 @@ export interface BundleRuns {
   /** All models but baselines, which have sets of their own. */
   readonly models: readonly MeasuredModel[];
   readonly baselines: readonly BaselineRecord[];
+  /** Models and teachers that were opened by absolute paths. */
+  readonly modelPaths: readonly string[];
   /** Test sets of the first experiment. */
   readonly testSets: readonly string[];
   /** Median milliseconds of a single request and its generated tokens, by model. */
@@ -96,6 +98,11 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
   ];
   return {
     ...{ models, baselines },
+    modelPaths: pathsAmong([
+      ...models.flatMap(({ trained }) => trained?.base ?? []),
+      ...(distillation.run?.models.values() ?? []),
+      ...[...baselines, ...evaluations].map(({ model }) => model),
+    ]),
     testSets: sft.run?.testSets ?? models.at(0)?.sets ?? [],
     requests: new Map([
       ...readRequests(models).map(({ model, medianMilliseconds: milliseconds, medianInterval: interval, tokensPerPrompt }) => {
@@ -119,6 +126,11 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
       ...folders.map(({ folder }) => changed(join(folder, REQUESTS))),
     ),
   };
+}
+
+/** Of names of models the absolute paths, without the engine that opened them. */
+function pathsAmong(models: readonly string[]): string[] {
+  return [...new Set(models.map((model) => model.replace(/^\w+:(?=\/(?!\/))/, "")).filter((model) => isAbsolute(model)))];
 }
 
 /** Milliseconds since 1970; 0 for a file that is not there. */

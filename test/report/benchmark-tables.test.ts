@@ -306,7 +306,7 @@ describe("what is on disk", () => {
     mkdirSync(join(at, "runs", "empty"));
     evaluation(join(at, "recorded", "evaluate-m"));
     expect(findEvaluations(at)).toEqual([
-      { ...model("m + best, generation (evaluate)", { xstest: [said([0])] }), folder: folderOf },
+      { ...model("m + best, generation (evaluate)", { xstest: [said([0])] }), folder: folderOf, model: "m" },
     ]);
     writeFileSync(join(folderOf, "summary.json"), "{}");
     expect(() => findEvaluations(at)).toThrow(DataFormatError);
