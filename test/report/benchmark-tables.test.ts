@@ -254,7 +254,7 @@ describe("jailbreaks", () => {
   });
 });
 
-describe("agreement of models with people", () => {
+describe("agreement of models with annotators", () => {
   it("is Cohen's kappa of gold and verdict, an unparsed one counted as safe, over the seeds", async () => {
     const sample = loadSample().filter(({ split }) => split === "test");
     const answers = (flip: number) =>
@@ -276,7 +276,7 @@ describe("agreement of models with people", () => {
     );
     const ours = rows.filter(({ from }) => from === "measured here");
     // Another set's answers under the same name are not compared.
-    expect(ours.map(({ pair, pairs }) => [pair, pairs])).toEqual([["sample-test, people - ours", sample.length]]);
+    expect(ours.map(({ pair, pairs }) => [pair, pairs])).toEqual([["sample-test, annotators - ours", sample.length]]);
     expect(ours[0].kappa).toBeCloseTo((kappas[0]! + kappas[1]!) / 2, 12);
     expect(ours[0]["cosine of intents"]).toBeNull();
     expect(rows.at(-1)!.from).toBe("published");
