@@ -1,5 +1,5 @@
 /** The headline table's numbers, by hand; and that every published row is where it belongs. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -75,6 +75,27 @@ describe("rows measured here", () => {
       "Ablations of the training data",
     ]);
     expect(runs.newest).toBeGreaterThan(0);
+  });
+});
+
+describe("the newest of the runs", () => {
+  it("is the one finished or timed last, evaluations and single requests too: pages older than it are old", () => {
+    const at = join(results, "recorded", "sft-small");
+    const files = [join(at, "summary.json"), join(at, "requests.json")];
+    const evaluated = join(results, "runs", "evaluated");
+    mkdirSync(join(evaluated, "predictions"), { recursive: true });
+    writeFileSync(join(evaluated, "predictions", "xstest.jsonl"), `${JSON.stringify(said([])[0])}\n`);
+    writeFileSync(join(evaluated, "config.json"), JSON.stringify({ kind: "evaluation" }));
+    files.push(join(evaluated, "summary.json"));
+    writeFileSync(files[2], JSON.stringify({ model: "m", adapter: null, format: "classification" }));
+    try {
+      for (const latest of files) {
+        for (const file of files) utimesSync(file, 1000, file === latest ? 3000 : 2000);
+        expect(readBundleRuns(results).newest, latest).toBe(3_000_000);
+      }
+    } finally {
+      rmSync(join(results, "runs"), { recursive: true });
+    }
   });
 });
 
