@@ -1,5 +1,6 @@
 /** What came out of each experiment, in the sentences that its notebook prints: for somebody who reads the report alone. */
-import { measuredEffects, intentText } from "./distillation-effects.js";
+import { measuredEffects } from "./distillation-effects.js";
+import { intentText } from "./distillation-answer.js";
 import type { DistillationRecord } from "./distillation-runs.js";
 import { againstSft, beatsText } from "./dpo-report.js";
 import type { DpoRecord } from "./dpo-runs.js";
