@@ -66,11 +66,12 @@ export async function runAblations(
     if (fresh)
       for (const arm of made.arms.filter((one) => isWanted(one, wanted)))
         rmSync(join(out, ARMS, arm.name), { recursive: true, force: true });
-    const plan = readPlan(made, out, wanted);
+    const plan = readPlan(config, made, out, wanted);
     say(planText(plan));
     const done = new Map<string, ArmDone>();
     let effects: ArmEffect[] = [];
     const summarise = (): AblationsSummary => {
+      effects = armEffects(out, done, made.tests, effects);
       const arms = plan.map(({ arm, state, reason }) =>
         summariseArm(arm, { state, reason }, done.get(arm.name) ?? null, made.tests),
       );
@@ -99,12 +100,12 @@ export async function runAblations(
         part.parts = partsOf(summary);
         const harmful = rows.filter(({ harm }) => harm === "harmful").length;
         done.set(arm.name, { rows: { train: rows.length, harmful }, summary });
-        if (news) summarise();
       } catch (error) {
         if (signal?.aborted) throw error;
         markPartFailed(part, place, error instanceof Error ? error.message : String(error));
         say(`${arm.name}: failed: ${part.reason}`);
       }
+      if (news) summarise();
     }
     effects = armEffects(out, done, made.tests);
     say(`\n${planText(plan)}`);
