@@ -41,7 +41,7 @@ interface PlannedArm extends PlannedPart {
 }
 
 const WORDS = { parts: "arms", unknown: "not measured yet" };
-const run = z.looseObject({ training: z.looseObject({ seconds: z.number() }), evaluationSeconds: z.number() });
+const run = z.looseObject({ seed: z.number(), training: z.looseObject({ seconds: z.number() }), evaluationSeconds: z.number() });
 const doneSchema = z.looseObject({ seconds: z.number(), allRuns: z.array(run) });
 
 /**
@@ -107,7 +107,6 @@ export async function runAblations(
       }
       if (news) summarise();
     }
-    effects = armEffects(out, done, made.tests);
     say(`\n${planText(plan)}`);
     return summarise();
   } finally {
@@ -120,16 +119,16 @@ export async function showAblationsPlan(config: AblationsConfig, out: string, on
   const wanted = chosenAblations(only);
   const made = await armsOf(config, out);
   const missing = made.leftOut.map(({ set, reason }) => `left out: ${set}: ${reason}`);
-  return [planText(readPlan(made, out, wanted)), ...missing].join("\n\n");
+  return [planText(readPlan(config, made, out, wanted)), ...missing].join("\n\n");
 }
 
 function isWanted({ ablations }: Arm, wanted: readonly string[]): boolean {
   return ablations.some((ablation) => wanted.includes(ablation));
 }
 
-function readPlan({ arms }: Arms, out: string, wanted: readonly string[]): PlannedArm[] {
+function readPlan({ seeds }: AblationsConfig, { arms }: Arms, out: string, wanted: readonly string[]): PlannedArm[] {
   return arms.map((arm): PlannedArm => {
-    const { summary, ...standing } = partState(join(out, ARMS, arm.name), doneSchema);
+    const { summary, ...standing } = partState(join(out, ARMS, arm.name), doneSchema, seeds, ({ allRuns }) => allRuns);
     return { arm, chosen: isWanted(arm, wanted), ...standing, parts: summary && partsOf(summary) };
   });
 }
