@@ -82,8 +82,9 @@ export async function trainAdapter<Figures extends StepFigures>(
   const [checkpoints, logFile] = [join(folder, "checkpoints"), join(folder, "log.jsonl")];
   const trainer = createTrainer(model.decoder, adapter, { beta2: training.beta2, weightDecay: training.weightDecay });
   const schedule: Schedule = { kind: training.schedule ?? "cosine", warmupRatio: training.warmupRatio };
-  const totalSteps = Math.min(maxSteps ?? Infinity, epochs * Math.ceil(training.rows / batchSize));
-  const plan: TrainingPlan = { totalSteps, learningRate, schedule, seed, adapterSize: adapter.size };
+  const stepsPerEpoch = Math.ceil(training.rows / batchSize);
+  const totalSteps = Math.min(maxSteps ?? Infinity, epochs * stepsPerEpoch);
+  const plan: TrainingPlan = { totalSteps, stepsPerEpoch, learningRate, schedule, seed, adapterSize: adapter.size };
 
   const from = loadCheckpoint(
     checkpoints,
@@ -93,7 +94,7 @@ export async function trainAdapter<Figures extends StepFigures>(
   );
   if (from !== null) say(`${label}: going on from ${from.name}`);
   const log = openRunLog(logFile, from?.log ?? null);
-  const done = from === null ? 0 : from.state.epoch * Math.ceil(training.rows / batchSize) + from.state.position;
+  const done = from === null ? 0 : from.state.epoch * stepsPerEpoch + from.state.position;
   const progress = showWork(label, totalSteps, done);
   const saving = { milliseconds: 0, last: performance.now() };
   const save = (state: TrainingState): void => {
