@@ -155,5 +155,11 @@ function startingAdapters(
   if (start === null)
     return { adapter: createLora(model.decoder, { r, loraAlpha }, createRandom(seed, "lora")), reference: null };
   const peft = readPeft(join(start, "adapter"));
-  return { adapter: loraFromPeft(model.decoder, peft), reference: loraFromPeft(model.decoder, peft) };
+  const adapter = loraFromPeft(model.decoder, peft);
+  try {
+    return { adapter, reference: loraFromPeft(model.decoder, peft) };
+  } catch (error) {
+    adapter.free();
+    throw error;
+  }
 }
