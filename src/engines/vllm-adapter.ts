@@ -86,13 +86,15 @@ export async function loadServedAdapter(
   throw new RequestFault(`${said}: the adapter ${path} was not loaded; does the server see this folder?`, kindOf(reply));
 }
 
-/** Lets the server forget an adapter; none of that name is as good. A server that is gone has forgotten it. */
+/** Forgetting is no work: a server that takes longer hangs. */
+const UNLOAD_MS = 5000;
+
+/** Lets the server forget an adapter; none of that name is as good. A server that is gone, or hangs, is taken for having forgotten it. */
 export async function unloadServedAdapter(options: VllmOptions, name: string, signal?: AbortSignal): Promise<void> {
-  await send({ ...options, backOff: { ...USUAL_BACK_OFF, tries: 1 } }, "unload_lora_adapter", { lora_name: name }, signal).catch(
-    (error: unknown) => {
-      if (!(error instanceof RequestFault)) throw error;
-    },
-  );
+  const once = { ...options, timeoutMs: UNLOAD_MS, backOff: { ...USUAL_BACK_OFF, tries: 1 } };
+  await send(once, "unload_lora_adapter", { lora_name: name }, signal).catch((error: unknown) => {
+    if (!(error instanceof RequestFault)) throw error;
+  });
 }
 
 /**

@@ -1,5 +1,5 @@
-/** Served rollouts as the experiment asks for them: what a request draws from and what a delay changes. */
-import { mkdtempSync, rmSync } from "node:fs";
+/** Served rollouts as the experiment asks for them: what a request draws from, what a delay changes, and a server that hangs at the end. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
@@ -32,9 +32,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const open = (timeoutMs = 60_000): Sampler =>
+const open = (): Sampler =>
   servedSampler(model, {
-    server: { baseUrl: server.baseUrl, backOff: { tries: 1, baseMs: 1, longestMs: 1 }, timeoutMs },
+    server: { baseUrl: server.baseUrl, backOff: { tries: 1, baseMs: 1, longestMs: 1 } },
     ...{ folder: join(folder, "served"), servedFolder: join(folder, "served") },
     patience: { limitMs: 60_000, firstMs: 1, longestMs: 2, say: () => undefined },
   });
@@ -94,4 +94,17 @@ it("equal prompts get other rollouts, each its own again after a failure", async
     await seeds(prompts);
     expect(answered.toSorted()).toEqual(whole);
   }
+});
+
+it("closing does not wait long for a server that hangs, and leaves no adapter on the disk", { timeout: 20_000 }, async () => {
+  const sampler = open();
+  const prompts = [Int32Array.of(5)];
+  for await (const group of sampler.sample(adapter, prompts, { samples: 1, maxNewTokens: 4, seed: 22, step: 0 }))
+    expect(group.promptIndex).toBe(0);
+  server.hang = true;
+  const started = performance.now();
+  await sampler.close();
+  expect(performance.now() - started).toBeLessThan(10_000);
+  expect(server.seen.at(-1)).toMatch(/^unload/);
+  expect(existsSync(join(folder, "served")) ? readdirSync(join(folder, "served")) : []).toEqual([]);
 });
