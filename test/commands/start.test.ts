@@ -31,7 +31,7 @@ it("trains both modes, needs nothing that must be asked for, and leaves its run 
 
 it("is expected to take about three quarters of an hour, of which every part is known", async () => {
   const what = reproduction("small");
-  const plan = planOf([...(await openStages(what, "small", folder, STAGES)), NOTEBOOKS]);
+  const plan = planOf([...(await openStages(what, "small", folder, STAGES, null)), NOTEBOOKS]);
   const { seconds, unknown } = timeLeft(plan);
   expect(unknown).toBe(0);
   expect(seconds).toBeGreaterThan(20 * 60);
