@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { writeTinyModel } from "../../src/experiments/tiny-model.js";
-import { trainAdapter } from "../../src/experiments/training.js";
+import { trainAdapter, type AdapterTraining } from "../../src/experiments/training.js";
 import { prepareTraining } from "../../src/model/decoder.js";
 import { openModel, type LanguageModel } from "../../src/model/language-model.js";
 import { createLora } from "../../src/model/lora.js";
@@ -26,10 +26,10 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const training = {
+const training: AdapterTraining = {
   ...{ label: "run", rows: 4, epochs: 1, batchSize: 2, learningRate: 1e-3, seed: 22, beta2: 0.98, weightDecay: 0 },
   ...{ warmupRatio: 0.1, patience: 0, keep: "last", checkpointSeconds: 60, measure: "loss" },
-} as const;
+};
 const train = async (out: string): Promise<void> => {
   const adapter = createLora(model.decoder, { r: 2, loraAlpha: 4 }, createRandom(1, "lora"));
   await trainAdapter(model, adapter, out, training, () => Promise.reject(new Error("in the loop")));
