@@ -49,6 +49,7 @@ describe("chosenCells", () => {
     ["teacher=a,teacher=b", /says teacher twice; give --only once more/],
     ["condition=human", /no condition "human"; did you mean human_intent\?/],
     ["student=zzzzzzzzz", /no student "zzzzzzzzz"; there are s, org\/t/],
+    ["student=a\u202eb", /no student "a b"/],
     ["student=\u001b[31m", /no student " \[31m"/],
   ])("refuses %j", (only, message) => {
     expect(() => chosenCells(config, [only])).toThrow(message);
