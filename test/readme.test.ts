@@ -17,15 +17,17 @@ import { sftConfig } from "../src/experiments/sft-config.js";
 import { tracesConfig } from "../src/experiments/traces-config.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+/** What a user reads. */
+const guides = ["README.md", "docs/experiments.md", "docs/commands.md", "docs/performance.md"];
 const files = [
-  "README.md",
+  ...guides,
   "data/sample/README.md",
   "data/traces/README.md",
   "results/recorded/README.md",
   "results/published/README.md",
 ];
 const text = (file: string): string => readFileSync(join(root, file), "utf8");
-const readme = text("README.md");
+const guide = guides.map(text).join("\n");
 
 const SETTINGS: Readonly<Record<string, (settings: readonly string[]) => unknown>> = {
   sft: (settings) => sftConfig(SFT_PRESETS.small, settings),
@@ -90,7 +92,7 @@ describe("every command shown", () => {
 
   it("leaves no command out", () => {
     for (const name of Object.keys(commands).filter((name) => name !== "start"))
-      expect(readme, `README.md does not show ${name}`).toContain(`npx true-intents ${name}`);
+      expect(guide, `no guide shows ${name}`).toContain(`npx true-intents ${name}`);
   });
 });
 
@@ -102,7 +104,7 @@ it.each(files)("%s: links lead to what is there", (file) => {
 
 it("settings in tables are settings", () => {
   const presets = [DPO_PRESETS, GRPO_PRESETS, DISTILLATION_PRESETS, SFT_PRESETS].map(({ small }) => small);
-  const table = [...readme.matchAll(/^\| `([a-zA-Z]+=[^|]+)` +\|/gm)].flatMap(([, cell]) => cell.split("`, `"));
+  const table = [...guide.matchAll(/^\| `([a-zA-Z]+=[^|]+)` +\|/gm)].flatMap(([, cell]) => cell.split("`, `"));
   expect(table.length).toBeGreaterThan(5);
   for (const setting of table) {
     const [key] = setting.split("=");
@@ -118,12 +120,12 @@ it("environment variables shown are read somewhere", () => {
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(root, folder, name)),
   );
   const code = folders.filter((name) => /\.(ts|ipynb)$/.test(name)).map((name) => readFileSync(name, "utf8"));
-  const shown = new Set([...readme.matchAll(/\bTRUE_INTENTS_[A-Z_]+/g)].map(([name]) => name));
+  const shown = new Set([...guide.matchAll(/\bTRUE_INTENTS_[A-Z_]+/g)].map(([name]) => name));
   expect(shown.size).toBeGreaterThan(8);
   expect([...shown].filter((name) => !code.some((source) => source.includes(name)))).toEqual([]);
 });
 
 it("every notebook has its line", () => {
   const notebooks = readdirSync(join(root, "notebooks")).filter((name) => name.endsWith(".ipynb"));
-  for (const name of notebooks) expect(readme, name).toContain(relative(root, join(root, "notebooks", name)));
+  for (const name of notebooks) expect(text("README.md"), name).toContain(relative(root, join(root, "notebooks", name)));
 });

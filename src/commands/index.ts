@@ -37,7 +37,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./baseline.js")).default,
   },
   judge: {
-    summary: "how far a judge of intents agrees with people",
+    summary: "how far a judge of intents agrees with annotators",
     load: async () => (await import("./judge.js")).default,
   },
   compare: {

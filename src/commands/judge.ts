@@ -14,7 +14,7 @@ export default defineCommand({
   meta: {
     name: "judge",
     description:
-      "How far a judge of intents agrees with people: pairs of annotators, shuffled pairs, like words for unlike purposes",
+      "How far a judge of intents agrees with annotators: pairs of annotators, shuffled pairs, like words for unlike purposes",
   },
   args: {
     engine: { type: "string", default: "embedding", description: `embedding, or ${ENGINE_FORMS}`, valueHint: "ENGINE" },

@@ -9,6 +9,11 @@
  * s²/k that it has (k of k would give (k - 1)/k of that, a third too little for three seeds). What chance does to single answers is
  * then counted by both draws, so these intervals are on the wide side: in simulations a 95% interval of a difference covered 94 to 97%
  * where seeds differ in skill, and over 99% where they do not. With one seed an interval is about prompts alone.
+ *
+ * The sides of a difference draw their seeds apart, which is right for trainings that share nothing but the number. Where a seed's run
+ * starts from the other side's run of that seed, or both start from one run, what the start's seed did to its skill is in both and
+ * leaves their difference: seeds are then drawn together, the same ones of all sides, as the prompts are. In simulations of five such
+ * pairs a 95% interval covered 97%, and was a quarter as wide as with seeds drawn apart.
  */
 import { createRandom, type Random } from "../random.js";
 import { aligned, type IdentifiedRow } from "./align.js";
@@ -25,7 +30,14 @@ export interface BootstrapOptions {
   readonly level?: number;
   /** Default 22. */
   readonly seed?: number;
+  /**
+   * Whether each side draws seeds of its own (default) or all take the same ones, which are paired by their place in each side's list:
+   * for runs of a seed that start from each other or from one and the same run.
+   */
+  readonly seeds?: SeedDraws;
 }
+
+export type SeedDraws = "apart" | "together";
 
 export interface Interval {
   /** The statistic on the rows themselves: the mean over seeds, the mean over sets, the difference. */
@@ -101,7 +113,8 @@ interface Prepared {
  * The interval of a weighted sum of several methods' scores on the same prompts: each draw takes the same prompts of all. Weights of
  * 1/2, 1/2 and -1 give the mean of two methods less a third.
  * @param sets each set's runs, a method at a time in the order of `weights`; the scores are means over the sets, each drawn by itself
- * @throws PredictionMismatchError if a set's prompts are not the same; BootstrapError without rows, or for other seeds in another set
+ * @throws PredictionMismatchError if a set's prompts are not the same; BootstrapError without rows, for other seeds in another set, or
+ * for sides with different numbers of seeds that are to be drawn together
  */
 export function contrastInterval(
   sets: readonly (readonly Runs[])[],
@@ -109,7 +122,7 @@ export function contrastInterval(
   statistic: Statistic,
   options: BootstrapOptions = {},
 ): Interval | null {
-  const { resamples = 2000, level = 0.95, seed = 22 } = options;
+  const { resamples = 2000, level = 0.95, seed = 22, seeds: drawn = "apart" } = options;
   if (!(Number.isInteger(resamples) && resamples > 0 && level > 0 && level < 1))
     throw new BootstrapError(`${resamples} resamples at level ${level}: both must be positive, the level below 1`);
   if (weights.length === 0 || sets.some((sides) => sides.length !== weights.length))
@@ -118,6 +131,8 @@ export function contrastInterval(
   const seeds = sets[0]?.map((runs) => runs.length) ?? [];
   if (sets.length === 0 || sets.some((sides) => sides.some((runs, side) => runs.length !== seeds[side])))
     throw new BootstrapError("every set needs the same seeds, and there must be a set");
+  if (drawn === "together" && seeds.some((count) => count !== seeds[0]))
+    throw new BootstrapError(`sides of ${seeds.join(" and ")} seeds: to be drawn together, each needs a run of every seed`);
 
   const all = seeds.map((count) => Int32Array.from({ length: count }, (_, i) => i));
   const own = scoresOf(
@@ -131,10 +146,11 @@ export function contrastInterval(
   const values = new Float64Array(resamples);
   let defined = 0;
   for (let i = 0; i < resamples; i++) {
-    const drawnSeeds = all.map((side) => drawSeeds(side, random));
+    const shared = drawn === "together" ? drawSeeds(all[0], random) : null;
+    const drawnSeeds = all.map((side) => shared ?? drawSeeds(side, random));
     for (const { counts } of draws) drawCounts(counts, random);
-    const drawn = scoresOf(draws, drawnSeeds);
-    if (drawn !== null) values[defined++] = weightedSum(drawn, weights);
+    const scores = scoresOf(draws, drawnSeeds);
+    if (scores !== null) values[defined++] = weightedSum(scores, weights);
   }
   if (defined === 0) return null;
   const sorted = values.subarray(0, defined).sort();

@@ -1,5 +1,5 @@
 /** Two models on the same sets, prompt by prompt: differences with intervals, McNemar's test, and what they say in words. */
-import { pairedDifference, pairedMeanDifference, type Interval, type Runs } from "./bootstrap.js";
+import { pairedDifference, pairedMeanDifference, type BootstrapOptions, type Interval, type Runs } from "./bootstrap.js";
 import { mcnemar, type McNemar } from "./mcnemar.js";
 import { AUROC_STATISTIC, f1Statistic } from "./statistic.js";
 import { markdownTable, number, printable } from "./table.js";
@@ -35,30 +35,36 @@ export interface PairedSet {
   readonly second: Runs;
 }
 
-/** @throws PredictionMismatchError if a set's prompts are not the same on both sides; BootstrapError for a set without predictions. */
-export function compareModels(sets: readonly PairedSet[]): Comparison {
+/**
+ * @param options of the intervals; `seeds: "together"` where each seed's two runs belong together
+ * @throws PredictionMismatchError if a set's prompts are not the same on both sides; BootstrapError for a set without predictions.
+ */
+export function compareModels(sets: readonly PairedSet[], options: BootstrapOptions = {}): Comparison {
   const statistics = { f1: f1Statistic(), auroc: AUROC_STATISTIC };
   const compared = sets.map(({ set, first, second }) => ({
     set,
     prompts: first[0]?.length ?? 0,
-    f1: differenceOf([{ first, second }], statistics.f1),
-    auroc: differenceOf([{ first, second }], statistics.auroc),
+    f1: differenceOf([{ first, second }], statistics.f1, options),
+    auroc: differenceOf([{ first, second }], statistics.auroc, options),
     mcnemar: first.length === 1 && second.length === 1 ? mcnemar(first[0], second[0]) : null,
   }));
   if (sets.length < 2) return { sets: compared, mean: null };
-  return { sets: compared, mean: { f1: differenceOf(sets, statistics.f1), auroc: differenceOf(sets, statistics.auroc) } };
+  const mean = { f1: differenceOf(sets, statistics.f1, options), auroc: differenceOf(sets, statistics.auroc, options) };
+  return { sets: compared, mean };
 }
 
 function differenceOf(
   sets: readonly { readonly first: Runs; readonly second: Runs }[],
   statistic: ReturnType<typeof f1Statistic>,
+  options: BootstrapOptions,
 ): Difference | null {
   const difference =
     sets.length === 1
-      ? pairedDifference(sets[0].second, sets[0].first, statistic)
+      ? pairedDifference(sets[0].second, sets[0].first, statistic, options)
       : pairedMeanDifference(
           sets.map(({ first, second }) => ({ a: second, b: first })),
           statistic,
+          options,
         );
   if (difference === null) return null;
   const [second, first] = difference.sides;

@@ -10,7 +10,7 @@ import { say } from "./progress.js";
 import { loadAtHand, loadNamed, type LeftOut, type NamedSet } from "./sets.js";
 import type { Mode } from "./sft-config.js";
 
-/** The arm that the others are compared with: all annotated rows under people's labels. */
+/** The arm that the others are compared with: all annotated rows under their own labels. */
 export const REFERENCE = "annotated";
 
 /** Folder of all arms below an experiment's. */

@@ -8,7 +8,7 @@ import { presetFor, sftFields, type SftConfig } from "./sft-config.js";
 export const ABLATIONS = ["source", "scale", "mix"] as const;
 export type Ablation = (typeof ABLATIONS)[number];
 
-/** `trainSet` is the annotated set, with people's labels. */
+/** `trainSet` is the annotated set, with its own labels. */
 export interface AblationsConfig extends SftConfig {
   /**
    * A set with labels of its own for the prompts of the annotated set, matched by their text; or an engine that labels them zero-shot

@@ -61,7 +61,7 @@ export async function openInstruments(
   }
 }
 
-/** How far the judge agrees with people, by the set that the pairs are of. */
+/** How far the judge agrees with annotators, by the set that the pairs are of. */
 export type AgreementBySet = Readonly<Record<string, JudgeAgreement>>;
 
 /** A judge that cannot be used. */
@@ -85,7 +85,7 @@ export async function measureJudge(judge: () => Promise<Judge>, file: string, si
 }
 
 /**
- * What the judge says of pairs whose answer people have given: two annotators of a prompt of our set, and of AIMS where it is at hand;
+ * What the judge says of pairs whose answer is known: two annotators of a prompt of our set, and of AIMS where it is at hand;
  * intents of different prompts; of our set also intents of like words and unlike purpose.
  * @param options.pairs at most so many of each kind and set. Default: all, 150 of our set
  */

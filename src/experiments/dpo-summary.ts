@@ -59,7 +59,7 @@ export interface DpoSummary {
   readonly overSeeds: Readonly<
     Record<string, Readonly<Record<string, Readonly<Record<"f1" | "auroc" | "intentCosine", Spread>>>>>
   >;
-  /** Each condition less SFT on the test sets, over the seeds that both have: by condition. Without test sets, on the selection sets. */
+  /** By condition: less SFT on the test sets, paired by prompt and by the seeds that both have. Without test sets, on the selection sets. */
   readonly againstSft: Readonly<Record<string, Comparison>>;
   readonly leftOut: readonly LeftOut[];
   /** Conditions that could not be trained, and why. */
@@ -139,7 +139,7 @@ export function summariseDpo(
         first: start.map(({ predictions }) => predictions.get(name)!),
         second: own.map(({ predictions }) => predictions.get(name)!),
       }));
-      return [condition, compareModels(paired)] as const;
+      return [condition, compareModels(paired, { seeds: "together" })] as const;
     });
   return {
     model: config.model,

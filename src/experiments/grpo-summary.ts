@@ -39,7 +39,7 @@ export interface GrpoSummary {
   readonly format: "sft" | "reasoning";
   readonly seeds: readonly number[];
   readonly rewards: readonly RewardKind[];
-  /** The judge against people, by the set that the pairs are of. */
+  /** The judge against annotators, by the set that the pairs are of. */
   readonly judge: AgreementBySet;
   readonly runs: readonly GrpoRunSummary[];
   /** By condition and set. */
@@ -48,7 +48,7 @@ export interface GrpoSummary {
   >;
   /** Each reward less the start on the test sets, paired by seed and prompt. Without test sets, on the selection sets. */
   readonly againstStart: Readonly<Record<string, Comparison>>;
-  /** Label and intent less label alone on the same sets; null unless both were trained. */
+  /** Label and intent less label alone on the same sets, paired likewise; null unless both were trained. */
   readonly intentAgainstLabel: Comparison | null;
   readonly leftOut: readonly LeftOut[];
 }
@@ -66,7 +66,10 @@ export function summariseGrpo(
   const saidBy = (condition: GrpoCondition, set: string) =>
     seeds.map((seed) => trained.find((run) => run.condition === condition && run.seed === seed)!.predictions.get(set)!);
   const compare = (first: GrpoCondition, second: GrpoCondition): Comparison =>
-    compareModels(compared.map(({ name }) => ({ set: name, first: saidBy(first, name), second: saidBy(second, name) })));
+    compareModels(
+      compared.map(({ name }) => ({ set: name, first: saidBy(first, name), second: saidBy(second, name) })),
+      { seeds: "together" },
+    );
   const conditions: readonly GrpoCondition[] = ["start", ...rewards];
   const overSeeds = conditions.map((condition) => {
     const own = runs.filter((run) => run.condition === condition);

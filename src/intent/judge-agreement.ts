@@ -1,4 +1,4 @@
-/** How far a judge agrees with people, before it is used: it should accept what a second annotator writes and reject what belongs elsewhere. */
+/** How far a judge agrees with annotators, before it is used: it should accept what a second annotator writes and reject what belongs elsewhere. */
 import { promptKey } from "../data/split.js";
 import { bootstrapInterval, type BootstrapOptions, type Interval } from "../evaluate/bootstrap.js";
 import type { ScoredRow } from "../evaluate/metrics.js";

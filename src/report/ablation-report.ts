@@ -47,7 +47,8 @@ export function againstAnnotated(run: AblationsRecord, ablation: Ablation): Comp
     const start = armRuns(reference, mode);
     return others.flatMap((arm) => {
       const own = armRuns(arm, mode);
-      return againstStart(run.testSets, start, armModes(run).length > 1 ? { ...own, name: `${own.name}, ${mode}` } : own) ?? [];
+      const called = armModes(run).length > 1 ? { ...own, name: `${own.name}, ${mode}` } : own;
+      return againstStart(run.testSets, start, called, "apart") ?? [];
     });
   });
 }

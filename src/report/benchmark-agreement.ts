@@ -1,4 +1,4 @@
-/** How far models agree with people, by the same measures as people among each other (paper section 1.1; its `tab:agreement_kappa`). */
+/** How far models agree with annotators, by the same measures as annotators among each other (paper section 1.1; its `tab:agreement_kappa`). */
 import { DataUnavailableError } from "../data/errors.js";
 import type { LabelledPrompt } from "../data/prompt.js";
 import type { LoadedSet } from "../data/sets.js";
@@ -10,11 +10,11 @@ import type { SentenceEncoder } from "../model/sentence-encoder.js";
 import { agreementTable, type AgreementRow } from "./agreement-table.js";
 import type { MeasuredModel } from "./measured-models.js";
 
-/** Sets whose labels and intents people have written. */
+/** Sets with labels and intents of annotators: AIMS' are people, those of our set a language model. */
 const ANNOTATED = ["sample-test", "aims-test"];
 
 /**
- * People with people, then every model that has seen an annotated set with its annotators, then the paper's table. Kappa, raw agreement
+ * Annotators with each other, then every model that has seen an annotated set with its annotators, then the paper's table. Kappa, raw agreement
  * and the mean cosine of intents (with an encoder) are computed here; several seeds are averaged; an unparsed verdict counts as safe, as in
  * the paper's table.
  */
@@ -23,18 +23,19 @@ export async function allAgreement(
   models: readonly MeasuredModel[],
   encoder: SentenceEncoder | null,
 ): Promise<AgreementRow[]> {
-  const people = await agreementTable(sets, encoder);
+  const annotators = await agreementTable(sets, encoder);
   const rows: AgreementRow[] = [];
   for (const set of ANNOTATED) {
     const gold = await rowsAtHand(set);
     for (const { name, sets: seen, runs } of models) {
       const said = seen.includes(set) ? runs[seen.indexOf(set)] : [];
       const row =
-        gold === null || said.length === 0 ? null : await modelAgreement(`${set}, people - ${name}`, gold, said, encoder);
+        gold === null || said.length === 0 ? null : await modelAgreement(`${set}, annotators - ${name}`, gold, said, encoder);
       if (row !== null) rows.push(row);
     }
   }
-  return [...people.filter(({ from }) => from !== "published"), ...rows, ...people.filter(({ from }) => from === "published")];
+  const published = (row: AgreementRow): boolean => row.from === "published";
+  return [...annotators.filter((row) => !published(row)), ...rows, ...annotators.filter(published)];
 }
 
 async function rowsAtHand(set: string): Promise<readonly LabelledPrompt[] | null> {

@@ -12,12 +12,20 @@ const RESULTS = fileURLToPath(new URL("../../results", import.meta.url));
 const kindSchema = z.looseObject({ kind: z.literal("evaluation") });
 const schema = z.looseObject({ model: z.string(), adapter: z.string().nullable(), format: z.string() });
 
+export interface EvaluatedModel extends MeasuredModel {
+  /** Of the evaluation. */
+  readonly folder: string;
+  /** Catalogue name, hub id or path. */
+  readonly model: string;
+}
+
 /**
- * The finished evaluations below `results`/runs and, of those that are not there, below `results`/recorded; one seed each.
+ * The finished evaluations below `results`/runs and, of those that are not there, below `results`/recorded; one seed each. No two have
+ * one name: of adapters that would be called the same, each is called by its evaluation's folder, too.
  * @throws DataFormatError or RunFolderError for a damaged one
  */
-export function findEvaluations(results = RESULTS): MeasuredModel[] {
-  const found = new Map<string, MeasuredModel>();
+export function findEvaluations(results = RESULTS): EvaluatedModel[] {
+  const found = new Map<string, EvaluatedModel>();
   for (const root of ["runs", "recorded"].map((name) => join(results, name))) {
     const entries = existsSync(root) ? readdirSync(root, { withFileTypes: true }) : [];
     for (const name of entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort()) {
@@ -25,17 +33,21 @@ export function findEvaluations(results = RESULTS): MeasuredModel[] {
       if (model !== null) found.set(name, model);
     }
   }
-  return [...found.values()];
+  const names = [...found.values()].map(({ name }) => name);
+  return [...found].map(([folder, model]) => {
+    const alone = names.filter((name) => name === model.name).length === 1;
+    return alone ? model : { ...model, name: `${model.name}, ${folder}` };
+  });
 }
 
 /** Null for a folder of anything else, and for one that is not finished. */
-function readEvaluation(folder: string): MeasuredModel | null {
+function readEvaluation(folder: string): EvaluatedModel | null {
   const [config, summary] = ["config.json", "summary.json"].map((name) => join(folder, name));
   if (!existsSync(config) || !existsSync(summary) || !kindSchema.safeParse(readJson(config)).success) return null;
   const { model, adapter, format } = checkRow(schema, readJson(summary), summary, 0);
   const said = openPredictionFolder(folder);
   const name = `${model}${adapter === null ? "" : ` + ${adapterName(adapter)}`}, ${format} (evaluate)`;
-  return { name, group: "measured here", sets: said.sets, runs: said.sets.map((set) => said.read(set)) };
+  return { name, group: "measured here", sets: said.sets, runs: said.sets.map((set) => said.read(set)), folder, model };
 }
 
 /** The run's folder, not the `adapter` in it. */

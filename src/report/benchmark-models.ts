@@ -1,6 +1,4 @@
 /** Everything that was measured here, from all kinds of experiments, for the tables beside the paper's. */
-import { basename } from "node:path";
-import { LABELS } from "../experiments/ablations-labels.js";
 import { findBaselines } from "./baseline-runs.js";
 import { findEvaluations } from "./benchmark-evaluations.js";
 import { findDistillation } from "./distillation-runs.js";
@@ -32,9 +30,7 @@ export function findBenchmarkModels(names: BenchmarkFolders, results?: string): 
   const dpo = findDpo(names.dpo, command("dpo"), results);
   const grpo = findGrpo(names.grpo, command("grpo"), results);
   const grid = findDistillation(names.distillation, command("distillation"), results);
-  // What labelled training rows for the ablations was not tested.
-  const tested = findBaselines(results).filter(({ folder }) => basename(folder) !== LABELS);
-  const baselines = tested.map((baseline) => baselineModel(baseline));
+  const baselines = findBaselines(results).map((baseline) => baselineModel(baseline));
   const evaluations = findEvaluations(results);
   const line = (what: string, { origin }: Found<unknown>): string => `${what}: ${origin.split("\n")[0]}`;
   const asked =

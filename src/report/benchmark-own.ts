@@ -64,18 +64,16 @@ function together(own: readonly OwnRow[], published: readonly PublishedRow[]) {
 }
 
 /**
- * The benchmarks that were measured here, published rows and ours together, ranked together: the best first. The mean over the five stands
- * only where all five were measured.
+ * The benchmarks that were measured here, published rows and ours together: the best mean first. A row that lacks one of them comes after
+ * those, since means over different sets are no ranking. The mean over the five stands only where all five were measured.
  */
 export function benchmarksBeside(own: readonly OwnRow[], published: readonly PublishedRow[] = publishedRows()): Displayable {
   const sets = sharedBenchmarks(own);
   if (sets.length === 0) return showText("No model that was measured here has seen one of the five benchmarks.");
   const all = together(own, published);
-  const over = (row: (typeof all)[number]): number => {
-    const values = sets.flatMap((set) => row.f1(set) ?? []);
-    return values.reduce((sum, value) => sum + value, 0) / values.length;
-  };
-  const rows = all.toSorted((a, b) => over(b) - over(a));
+  const over = (row: (typeof all)[number]): number | null => meanOf(sets.map((set) => row.f1(set)));
+  const complete = all.filter((row) => over(row) !== null).toSorted((a, b) => over(b)! - over(a)!);
+  const rows = [...complete, ...all.filter((row) => over(row) === null)];
   const whole = own.some((row) => sharedBenchmarks([row]).length === BENCHMARK_ORDER.length);
   const columns = [
     ...sets.map((set) => ({ name: BENCHMARK_NAMES[set], values: rows.map((row) => row.f1(set)) })),

@@ -1,5 +1,6 @@
 /** The command that makes a run, from the settings that it left: its preset, and what differs from it. */
-import { basename, isAbsolute } from "node:path";
+import { basename, isAbsolute, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { ABLATIONS_PRESETS } from "../experiments/presets/ablations.js";
 import { DISTILLATION_PRESETS } from "../experiments/presets/distillation.js";
@@ -20,11 +21,18 @@ const PRESETS: Readonly<Record<RunKind, Readonly<Record<string, object>>>> = {
   ablations: ABLATIONS_PRESETS,
 };
 
+const project = fileURLToPath(new URL("../..", import.meta.url));
+
 /**
  * @param config as `config.json` holds it
+ * @param folder the run's
  * @returns one line for a shell, and what it cannot say: settings without a `--set`, settings that came to the preset later
  */
-export function commandOf(kind: RunKind, config: Settings): { readonly command: string; readonly notes: readonly string[] } {
+export function commandOf(
+  kind: RunKind,
+  config: Settings,
+  folder: string,
+): { readonly command: string; readonly notes: readonly string[] } {
   const candidates = Object.entries(PRESETS[kind]).map(([name, preset]) => {
     const settings = preset as Settings;
     const changed = Object.keys(config).filter((key) => !isDeepStrictEqual(config[key], settings[key]));
@@ -34,7 +42,7 @@ export function commandOf(kind: RunKind, config: Settings): { readonly command: 
   const notes: string[] = [];
   const words = changed.flatMap((key) => {
     const value = config[key];
-    if (key === "sft") return ["--sft", shellWord(placeless(String(value)))];
+    if (key === "sft") return ["--sft", shellWord(fromProject(resolve(folder, String(value))))];
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
       notes.push(`with ${key}: ${JSON.stringify(value)}`);
       return [];
@@ -56,9 +64,19 @@ function withBothRates(changed: readonly string[], config: Settings, preset: Set
   return needed === null || changed.includes(needed) ? changed : [...changed, needed];
 }
 
-/** A setting without what says where it was: of a path its last part, of a server's address all but its host. */
+/** A path as the project's folder has it, in which commands are given; of one outside its last part. */
+function fromProject(path: string): string {
+  const below = relative(project, path);
+  return leadsOut(below) ? `…/${basename(path)}` : below;
+}
+
+function leadsOut(path: string): boolean {
+  return isAbsolute(path) || /^\.\.([\\/]|$)/.test(path);
+}
+
+/** A setting without what says where it was: of a path that leads elsewhere its last part, of a server's address all but its host. */
 function placeless(value: string): string {
-  if (isAbsolute(value)) return `…/${basename(value)}`;
+  if (leadsOut(value)) return `…/${basename(value)}`;
   const address = /^https?:\/\/([^/#]+)(.*)$/.exec(value);
   if (address === null || /^(localhost|127\.0\.0\.1)(:\d+)?$/.test(address[1])) return value;
   return `https://…${address[2]}`;

@@ -1,5 +1,6 @@
 /** A report's figures: those of its first page, and for papers every figure of every notebook as SVG and PNG. */
 import type { BundlePage, PageFigure } from "./bundle-pages.js";
+import { withoutPlaces, type Place } from "./bundle-places.js";
 import { baselineModel } from "./measured-models.js";
 import type { MeasuredPoints } from "./bundle-results.js";
 import type { BundleRuns } from "./bundle-runs.js";
@@ -13,8 +14,11 @@ export interface NamedFigure extends PageFigure {
   readonly name: string;
 }
 
-/** The frontier: in batches beside the paper's, one request at a time, and with AUPRC, as far as there are points of each kind. */
-export async function paretoFigures(runs: BundleRuns, points: MeasuredPoints): Promise<NamedFigure[]> {
+/**
+ * The frontier: in batches beside the paper's, one request at a time, and with AUPRC, as far as there are points of each kind.
+ * @param places what of this machine the figures do not show
+ */
+export async function paretoFigures(runs: BundleRuns, points: MeasuredPoints, places: readonly Place[]): Promise<NamedFigure[]> {
   const baselines = runs.baselines.map((baseline) => baselineModel(baseline, runs.testSets));
   const measured = [...points.values(), ...pointsOf(baselines)];
   const single = measured.flatMap((point): ParetoPoint[] => {
@@ -45,8 +49,12 @@ export async function paretoFigures(runs: BundleRuns, points: MeasuredPoints): P
     },
   ];
   const figures: NamedFigure[] = [];
-  for (const { name, title, latency, points } of views)
-    if (points.length > 0) figures.push({ name, caption: title, svg: await figureSvg(paretoFigure(points, { title, latency })) });
+  for (const { name, title, latency, points } of views) {
+    if (points.length === 0) continue;
+    // Before labels are placed: a path is longer than what is shown of it.
+    const shown = points.map((point) => ({ ...point, model: withoutPlaces(point.model, places) }));
+    figures.push({ name, caption: title, svg: await figureSvg(paretoFigure(shown, { title, latency })) });
+  }
   return figures;
 }
 

@@ -1,6 +1,7 @@
 /** The first page of a report: one HTML file without scripts that loads nothing. Everything in it is escaped. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { Finding } from "./bundle-findings.js";
 import type { FigureFiles, NamedFigure } from "./bundle-figures.js";
 import type { BundlePage } from "./bundle-pages.js";
 import { setTitle, type Cell, type ResultRow, type Results } from "./bundle-results.js";
@@ -12,6 +13,7 @@ export const GENERATOR = '<meta name="generator" content="True Intents report">'
 
 export interface IndexContent {
   readonly runs: BundleRuns;
+  readonly findings: readonly Finding[];
   readonly results: Results;
   readonly figures: readonly NamedFigure[];
   /** Null: the notebooks were left out. */
@@ -28,11 +30,12 @@ export interface IndexContent {
 const sheet = (path: string): string => readFileSync(new URL(path, import.meta.url), "utf8").replace(/\r\n/g, "\n");
 
 export function indexPage(content: IndexContent): string {
-  const { runs, results, figures, pages, notes, files, environment, command } = content;
+  const { runs, findings, results, figures, pages, notes, files, environment, command } = content;
   const css = `\n${sheet("../../scripts/notebooks/report.css")}${sheet("./bundle.css")}`;
   // The page runs no script and loads nothing; its one style sheet is known by its hash.
   const policy = `default-src 'none'; img-src data:; style-src 'sha256-${createHash("sha256").update(css).digest("base64")}'; base-uri 'none'; form-action 'none'`;
   const sections = [
+    ...(findings.length === 0 ? [] : [{ id: "findings", title: "What came out", body: findingList(findings) }]),
     { id: "results", title: "Results", body: resultsTable(results) },
     { id: "frontier", title: "Latency against quality", body: figures.map(figureHtml).join("\n") },
     ...(pages === null ? [] : [{ id: "notebooks", title: "Notebooks", body: pageList(pages) }]),
@@ -87,6 +90,14 @@ function notice({ facts, missing }: BundleRuns, pages: readonly BundlePage[], no
   const failed = pages.flatMap(({ name, failure }) => (failure === null ? [] : [`${name} stopped with an error: ${failure}`]));
   const wrong = [...failed, ...notes].map((line) => `<p>${escapeHtml(line)}</p>`);
   return `<div class="notice">\n${lines.map((line) => `<p>${line}</p>`).join("\n")}\n</div>${wrong.length === 0 ? "" : `\n<div class="notice wrong">\n${wrong.join("\n")}\n</div>`}`;
+}
+
+function findingList(findings: readonly Finding[]): string {
+  const parts = findings.map(
+    ({ question, lines }) =>
+      `<h3>${escapeHtml(question)}</h3>\n${lines.map((line) => `<p dir="auto">${escapeHtml(line)}</p>`).join("\n")}`,
+  );
+  return `<p>An interval holds the true difference 95 times in 100; one that holds 0 shows no difference.</p>\n${parts.join("\n")}`;
 }
 
 function resultsTable({ sets, groups }: Results): string {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
 import { readJson } from "../experiments/run-folder.js";
-import { pageWithoutPlaces, withoutPlaces } from "./bundle-places.js";
+import { pageWithoutPlaces, placesHere, withoutPlaces, type Place } from "./bundle-places.js";
 import { NotebookError, renderNotebooks, type RenderOptions } from "./render-notebooks.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -34,6 +34,8 @@ export interface PageOptions extends RenderOptions {
   readonly render?: boolean;
   /** When the newest of the runs that the pages show was finished, in milliseconds since 1970; default 0. */
   readonly newest?: number;
+  /** What the pages do not show of this machine; default {@link placesHere}. */
+  readonly places?: readonly Place[];
 }
 
 export interface BundlePages {
@@ -77,7 +79,7 @@ export async function bundlePages(options: PageOptions = {}): Promise<BundlePage
     ...noted("missing", "Notebooks that are not in this report"),
     ...noted("old", "Notebooks that were executed before their last change, or before the newest run"),
   ];
-  return { pages: there.map((name) => readPage(name, output)), notes };
+  return { pages: there.map((name) => readPage(name, output, options.places ?? placesHere())), notes };
 }
 
 const text = z
@@ -94,7 +96,7 @@ const schema = z.looseObject({
 });
 
 /** Reads what renderNotebooks wrote. @throws DataFormatError or RunFolderError for what is no notebook */
-function readPage(name: string, folder: string): BundlePage {
+function readPage(name: string, folder: string, places: readonly Place[]): BundlePage {
   const file = join(folder, `${name}.ipynb`);
   const { cells } = checkRow(schema, readJson(file), file, 0);
   const outputs = cells.flatMap((cell) => cell.outputs);
@@ -104,13 +106,13 @@ function readPage(name: string, folder: string): BundlePage {
   return {
     name,
     title: (heading.at(1) ?? name).replace(/[*`]/g, "").trim(),
-    html: pageWithoutPlaces(withWayBack(readFileSync(page, "utf8"), page)),
+    html: pageWithoutPlaces(withWayBack(readFileSync(page, "utf8"), page), places),
     figures: outputs.flatMap(({ data }) => {
       const svg = data?.["image/svg+xml"];
       const caption = (data?.["text/plain"] ?? "").replace(/^Figure: /, "");
-      return svg === undefined ? [] : [{ caption: withoutPlaces(caption), svg: withoutPlaces(svg) }];
+      return svg === undefined ? [] : [{ caption: withoutPlaces(caption, places), svg: withoutPlaces(svg, places) }];
     }),
-    failure: failed === undefined ? null : withoutPlaces(`${failed.ename ?? "Error"}: ${failed.evalue ?? ""}`),
+    failure: failed === undefined ? null : withoutPlaces(`${failed.ename ?? "Error"}: ${failed.evalue ?? ""}`, places),
     executed: statSync(page).mtime,
   };
 }

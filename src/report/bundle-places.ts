@@ -9,15 +9,19 @@ export interface Place {
   readonly shown: string;
 }
 
-/** The project's folder, the home folder, the one for temporary files, and those that TRUE_INTENTS_ variables name. */
-export function placesHere(environment: NodeJS.ProcessEnv = process.env): Place[] {
+/**
+ * The project's folder, the home folder, the one for temporary files, those that TRUE_INTENTS_ variables name, and folders of models.
+ * @param models paths of models, wherever they were: each is shown by its last part
+ */
+export function placesHere(environment: NodeJS.ProcessEnv = process.env, models: readonly string[] = []): Place[] {
   const named = Object.entries(environment).flatMap(([name, value]) =>
     name.startsWith("TRUE_INTENTS_") && value !== undefined && isAbsolute(value)
       ? [{ path: value.replace(/\/+$/, ""), shown: `…/${basename(value)}` }]
       : [],
   );
   const project = { path: fileURLToPath(new URL("../..", import.meta.url)).replace(/[\\/]+$/, ""), shown: "." };
-  const places = [...named, project, { path: homedir(), shown: "~" }, { path: tmpdir(), shown: "…" }];
+  const ofModels = models.map((path) => ({ path: path.replace(/\/+$/, ""), shown: basename(path) }));
+  const places = [...ofModels, ...named, project, { path: homedir(), shown: "~" }, { path: tmpdir(), shown: "…" }];
   // Of a folder in another the inner one comes first. A home folder "/" would take every slash.
   return places.filter(({ path }) => path.length > 3).sort((a, b) => b.path.length - a.path.length);
 }

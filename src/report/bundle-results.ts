@@ -1,6 +1,6 @@
 /** The rows of a report's headline table: models by test sets, measured here and published. */
 import { bootstrapInterval } from "../evaluate/bootstrap.js";
-import { score } from "../evaluate/metrics.js";
+import { constantScores, score } from "../evaluate/metrics.js";
 import { f1Statistic } from "../evaluate/statistic.js";
 import { meanOf } from "../experiments/spread.js";
 import { BENCHMARK_NAMES, BENCHMARK_ORDER, publishedRows } from "./benchmark-table.js";
@@ -58,7 +58,12 @@ export function resultRows(runs: BundleRuns, points: MeasuredPoints): Results {
     title,
     rows: own.filter((model) => model.group === kind).map((model) => ownRow(model, runs, points)),
   });
-  const groups = [group("Measured here", "measured here"), group("Distilled here", "distilled here"), ...published()];
+  const measured = group("Measured here", "measured here");
+  const groups = [
+    { ...measured, rows: [...measured.rows, ...floorRow(runs.models, runs.testSets)] },
+    group("Distilled here", "distilled here"),
+    ...published(),
+  ];
   return {
     sets: [...tested, ...BENCHMARK_ORDER.filter((set) => !tested.includes(set))],
     groups: groups.filter(({ rows }) => rows.length > 0),
@@ -83,6 +88,22 @@ function ownRow(model: MeasuredModel, { requests }: BundleRuns, points: Measured
     milliseconds: point && { value: point.millisecondsPerPrompt, range: point.latencyInterval },
     request: request === undefined ? null : { value: request.milliseconds, range: request.interval },
   };
+}
+
+/** What always answering harmful would score on the sets that were tested on; none if no model saw them. */
+function floorRow(models: readonly MeasuredModel[], sets: readonly string[]): ResultRow[] {
+  const scores = sets.flatMap((set) => {
+    const lists = models.flatMap((model) => model.runs[model.sets.indexOf(set)] ?? []);
+    if (lists.length === 0) return [];
+    const longest = lists.reduce((best, list) => (list.length > best.length ? list : best));
+    const { byRule, auroc } = constantScores(longest, "harmful");
+    return byRule.wrong.f1 === null ? [] : [[set, { value: byRule.wrong.f1, range: null, auroc }] as const];
+  });
+  if (scores.length === 0) return [];
+  const cells = scores.map(([, cell]) => cell);
+  const value = meanOf(cells.map((cell) => cell.value))!;
+  const mean = scores.length === sets.length ? { value, range: null, auroc: meanOf(cells.map(({ auroc }) => auroc)) } : null;
+  return [{ model: "always harmful", seeds: null, scores: new Map(scores), mean, milliseconds: null, request: null }];
 }
 
 /** Rows of the paper's main table under the names of its latency table, where it has them. */

@@ -1,6 +1,6 @@
 /** The runs that a report is about: the user's own where there are such, else the recorded ones, each with where its numbers come from. */
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
@@ -8,6 +8,7 @@ import { readJson } from "../experiments/run-folder.js";
 import { findAblations } from "./ablation-runs.js";
 import { findBaselines, type BaselineRecord } from "./baseline-runs.js";
 import { findEvaluations } from "./benchmark-evaluations.js";
+import type { Experiments } from "./bundle-findings.js";
 import { commandOf, type RunKind } from "./bundle-command.js";
 import { findDistillation } from "./distillation-runs.js";
 import { findDpo } from "./dpo-runs.js";
@@ -17,7 +18,7 @@ import { findGrpo } from "./grpo-runs.js";
 import { baselineModel, distilledModels, trainedModels, tunedModels, type MeasuredModel } from "./measured-models.js";
 import { parameter } from "./parameters.js";
 import { readExperiment } from "./runs.js";
-import { readRequests } from "./single-requests.js";
+import { readRequests, REQUESTS } from "./single-requests.js";
 
 /** Where the numbers of one run come from. */
 export interface RunFacts {
@@ -36,9 +37,12 @@ export interface RunFacts {
 }
 
 export interface BundleRuns {
+  readonly experiments: Experiments;
   /** All models but baselines, which have sets of their own. */
   readonly models: readonly MeasuredModel[];
   readonly baselines: readonly BaselineRecord[];
+  /** Models and teachers that were opened by absolute paths. */
+  readonly modelPaths: readonly string[];
   /** Test sets of the first experiment. */
   readonly testSets: readonly string[];
   /** Median milliseconds of a single request and its generated tokens, by model. */
@@ -46,7 +50,7 @@ export interface BundleRuns {
   readonly facts: readonly RunFacts[];
   /** Experiments that there is no run of, and how to make one. */
   readonly missing: readonly string[];
-  /** When the newest of the runs was finished, in milliseconds since 1970; 0 without runs. */
+  /** When the newest of the runs was finished, or its single requests were timed, in milliseconds since 1970; 0 without runs. */
   readonly newest: number;
 }
 
@@ -87,14 +91,21 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
     return run === null ? [] : [{ kind, folder: run.folder }];
   });
   const baselines = findBaselines(results);
+  const evaluations = findEvaluations(results);
   const models = [
     ...(sft.run === null ? [] : tunedModels(sft.run)),
     ...trainedModels(dpo.run, grpo.run),
     ...(distillation.run === null ? [] : distilledModels(distillation.run)),
-    ...findEvaluations(results),
+    ...evaluations,
   ];
   return {
+    experiments: { sft: sft.run, dpo: dpo.run, distillation: distillation.run, grpo: grpo.run },
     ...{ models, baselines },
+    modelPaths: pathsAmong([
+      ...models.flatMap(({ trained }) => trained?.base ?? []),
+      ...(distillation.run?.models.values() ?? []),
+      ...[...baselines, ...evaluations].map(({ model }) => model),
+    ]),
     testSets: sft.run?.testSets ?? models.at(0)?.sets ?? [],
     requests: new Map([
       ...readRequests(models).map(({ model, medianMilliseconds: milliseconds, medianInterval: interval, tokensPerPrompt }) => {
@@ -112,8 +123,22 @@ export function readBundleRuns(results = RESULTS): BundleRuns {
       const { run, origin } = runs[kind];
       return run === null ? [`${TITLES[kind]}: ${origin.split("\n")[0]}`] : [];
     }),
-    newest: Math.max(0, ...[...folders, ...baselines].map(({ folder }) => statSync(join(folder, "summary.json")).mtimeMs)),
+    newest: Math.max(
+      0,
+      ...[...folders, ...baselines, ...evaluations].map(({ folder }) => changed(join(folder, "summary.json"))),
+      ...folders.map(({ folder }) => changed(join(folder, REQUESTS))),
+    ),
   };
+}
+
+/** Of names of models the absolute paths, without the engine that opened them. */
+function pathsAmong(models: readonly string[]): string[] {
+  return [...new Set(models.map((model) => model.replace(/^\w+:(?=\/(?!\/))/, "")).filter((model) => isAbsolute(model)))];
+}
+
+/** Milliseconds since 1970; 0 for a file that is not there. */
+function changed(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 const number = z.number().nonnegative();
@@ -157,7 +182,7 @@ function trainingFacts(kind: RunKind, folder: string, results: string): RunFacts
   const file = [folder, ...armsIn(folder)].map((below) => join(below, "environment.json")).find(existsSync);
   const environment = file === undefined ? {} : checkRow(environmentSchema, readJson(file), file, 0);
   return {
-    ...{ title: TITLES[kind], ...placeOf(folder, results), ...commandOf(kind, config), seeds: config.seeds ?? [] },
+    ...{ title: TITLES[kind], ...placeOf(folder, results), ...commandOf(kind, config, folder), seeds: config.seeds ?? [] },
     ...{ environment: environmentLines(environment), data: Object.entries(environment.data ?? {}) },
   };
 }

@@ -2,10 +2,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describeEnvironment } from "../experiments/environment.js";
+import { findings } from "./bundle-findings.js";
 import { exportFigures, paretoFigures } from "./bundle-figures.js";
 import { GENERATOR, indexPage } from "./bundle-index.js";
 import { bundlePages, type BundlePages, type PageOptions } from "./bundle-pages.js";
-import { withoutPlaces } from "./bundle-places.js";
+import { placesHere, withoutPlaces } from "./bundle-places.js";
 import { measuredPoints, resultRows } from "./bundle-results.js";
 import { environmentLines, readBundleRuns, type BundleRuns } from "./bundle-runs.js";
 
@@ -45,19 +46,27 @@ export async function writeBundle(out: string, options: BundleOptions = {}): Pro
   checkFolder(out);
   const runs = readBundleRuns(options.results);
   const points = measuredPoints(runs);
+  const places = placesHere(process.env, runs.modelPaths);
   const wanted = options.notebooks ?? true;
-  const pages = wanted ? await bundlePages({ newest: runs.newest, ...options }) : { pages: [], notes: [] };
+  const pages = wanted ? await bundlePages({ newest: runs.newest, places, ...options }) : { pages: [], notes: [] };
   options.signal?.throwIfAborted();
-  const figures = await paretoFigures(runs, points);
+  const figures = await paretoFigures(runs, points, places);
   const exported = options.figures === true ? await exportFigures(figures, pages.pages) : null;
   const index = indexPage({
-    ...{ runs, results: resultRows(runs, points), figures, notes: pages.notes, files: exported?.list ?? [] },
+    ...{
+      runs,
+      findings: findings(runs.experiments),
+      results: resultRows(runs, points),
+      figures,
+      notes: pages.notes,
+      files: exported?.list ?? [],
+    },
     pages: wanted ? pages.pages : null,
     environment: environmentLines(describeEnvironment(null)),
     command: options.command ?? "npx true-intents report",
   });
   const files = new Map<string, string | Buffer>([
-    ["index.html", withoutPlaces(index)],
+    ["index.html", withoutPlaces(index, places)],
     ...pages.pages.map(({ name, html }) => [join("notebooks", `${name}.html`), html] as const),
     ...(exported?.files ?? []),
   ]);

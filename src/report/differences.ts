@@ -1,4 +1,5 @@
 /** Differences between two models in tables, a figure and words: all of them second less first, with 95% intervals. */
+import type { SeedDraws } from "../evaluate/bootstrap.js";
 import { compareModels, type Comparison, type Difference } from "../evaluate/comparison.js";
 import type { ConditionRuns } from "./conditions.js";
 import { signed } from "../evaluate/signed.js";
@@ -13,8 +14,17 @@ export interface Compared {
   readonly comparison: Comparison;
 }
 
-/** Null without a set that both saw or a seed that both have. @throws PredictionMismatchError if they saw other prompts of a set */
-export function againstStart(sets: readonly string[], start: ConditionRuns, { name, runs }: ConditionRuns): Compared | null {
+/**
+ * @param draws "together" if a seed's run starts from the start's run of that seed, or both from one; "apart" if they share the number alone
+ * @returns null without a set that both saw or a seed that both have
+ * @throws PredictionMismatchError if they saw other prompts of a set
+ */
+export function againstStart(
+  sets: readonly string[],
+  start: ConditionRuns,
+  { name, runs }: ConditionRuns,
+  draws: SeedDraws,
+): Compared | null {
   const before = new Map(start.runs.map((run) => [run.seed, run]));
   const own = runs.filter(({ seed }) => before.has(seed));
   if (sets.length === 0 || own.length === 0) return null;
@@ -23,7 +33,7 @@ export function againstStart(sets: readonly string[], start: ConditionRuns, { na
     first: own.map(({ seed }) => before.get(seed)!.predictions.get(set)!),
     second: own.map(({ predictions }) => predictions.get(set)!),
   }));
-  return { name, seeds: own.map(({ seed }) => seed), comparison: compareModels(paired) };
+  return { name, seeds: own.map(({ seed }) => seed), comparison: compareModels(paired, { seeds: draws }) };
 }
 
 const MEAN = "mean of the sets";

@@ -1,13 +1,14 @@
 /** Whether stating an intent helps a distilled student: each intent condition less `no_intent`, prompt by prompt, with intervals. */
 import { contrastInterval, type Runs } from "../evaluate/bootstrap.js";
 import type { Difference } from "../evaluate/comparison.js";
-import { f1Statistic } from "../evaluate/statistic.js";
+import { AUROC_STATISTIC, f1Statistic, type Statistic } from "../evaluate/statistic.js";
+import { meanOf } from "../experiments/spread.js";
 import type { Condition } from "../prompts/distillation.js";
-import { directionOf, outcomeText, rangeText, zeroMarked } from "./differences.js";
+import { rangeText, zeroMarked } from "./differences.js";
 import { pairsIn, type Pair } from "./distillation-grid.js";
 import { CONDITION_NAMES, INTENT_CONDITIONS } from "./distillation-names.js";
 import { publishedCells } from "./distillation-published.js";
-import { constantF1, doneCell, gridOf, type DistillationRecord } from "./distillation-runs.js";
+import { doneCell, gridOf, MEASURES, type DistillationRecord } from "./distillation-runs.js";
 import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
 import { intervalFigure, type IntervalSeries } from "./intervals.js";
@@ -25,6 +26,10 @@ export interface Effect {
   readonly pairs: number;
   /** Mean F1 over the test sets: `first` without an intent, `second` with. Null where F1 is not defined. */
   readonly f1: Difference | null;
+  /** The same of AUROC, which does not rise if a student merely says harmful more often. */
+  readonly auroc: Difference | null;
+  /** Share of the answers on the test sets that are harmful. */
+  readonly calledHarmful: { readonly first: number; readonly second: number };
 }
 
 /** What is compared: one condition, or both with half the weight each. */
@@ -48,10 +53,10 @@ export function measuredEffects(run: DistillationRecord): Effect[] {
     const whole = pairs.filter(({ values }) => conditions.every((condition) => values[condition] !== undefined));
     const alone = whole.map((pair) => ({
       ...{ intent, pair: pairName(pair), pairs: 1 },
-      f1: effectOver(run, [pair], conditions),
+      ...effectOver(run, [pair], conditions),
     }));
     if (whole.length < 2) return alone;
-    return [...alone, { intent, pair: ALL_PAIRS, pairs: whole.length, f1: effectOver(run, whole, conditions) }];
+    return [...alone, { intent, pair: ALL_PAIRS, pairs: whole.length, ...effectOver(run, whole, conditions) }];
   });
 }
 
@@ -59,18 +64,28 @@ function pairName({ teacher, student }: Pick<Pair, "teacher" | "student">): stri
   return `${teacher} → ${student}`;
 }
 
-function effectOver(run: DistillationRecord, pairs: readonly Pair[], conditions: readonly Condition[]): Difference | null {
+function effectOver(
+  run: DistillationRecord,
+  pairs: readonly Pair[],
+  conditions: readonly Condition[],
+): Pick<Effect, "f1" | "auroc" | "calledHarmful"> {
   const sides = pairs.flatMap(({ teacher, student }) => [
     ...conditions.map((condition) => ({ cell: doneCell(run, teacher, student, condition)!, weight: 1 / conditions.length })),
     { cell: doneCell(run, teacher, student, "no_intent")!, weight: -1 },
   ]);
   const weights = sides.map(({ weight }) => weight / pairs.length);
   const sets = run.testSets.map((set) => sides.map(({ cell }): Runs => cell.said(set)));
-  const difference = contrastInterval(sets, weights, f1Statistic());
-  if (difference === null) return null;
-  const sum = (sign: 1 | -1): number =>
-    difference.sides.reduce((total, score, i) => (Math.sign(weights[i]) === sign ? total + sign * weights[i] * score : total), 0);
-  return { first: sum(-1), second: sum(1), difference };
+  const ends = (values: readonly number[]): { readonly first: number; readonly second: number } => {
+    const sum = (sign: 1 | -1): number =>
+      values.reduce((total, value, i) => (Math.sign(weights[i]) === sign ? total + sign * weights[i] * value : total), 0);
+    return { first: sum(-1), second: sum(1) };
+  };
+  const differenceIn = (statistic: Statistic): Difference | null => {
+    const difference = contrastInterval(sets, weights, statistic);
+    return difference === null ? null : { ...ends(difference.sides), difference };
+  };
+  const called = sides.map(({ cell }) => meanOf(cell.runs.map((one) => MEASURES.calledHarmful(one, run.testSets)))!);
+  return { f1: differenceIn(f1Statistic()), auroc: differenceIn(AUROC_STATISTIC), calledHarmful: ends(called) };
 }
 
 /** The effect that answers the page's question: the mean of both conditions (or the one there is), over all pairs (or the one). */
@@ -79,13 +94,22 @@ export function headline(effects: readonly Effect[]): Effect | null {
 }
 
 export function effectTable(effects: readonly Effect[]): object[] {
-  return effects.map(({ intent, pair, f1 }) => ({
+  const change = (one: Difference | null): string => (one === null ? "–" : signed(one.difference.estimate));
+  const range = (one: Difference | null): string => (one === null ? "–" : rangeText(one));
+  return effects.map(({ intent, pair, f1, auroc, calledHarmful }) => ({
     ...{ "teacher → student": pair, intent },
     "F1 without": f1?.first.toFixed(3) ?? "–",
     "F1 with": f1?.second.toFixed(3) ?? "–",
-    difference: f1 === null ? "–" : signed(f1.difference.estimate),
-    "95% interval": f1 === null ? "–" : rangeText(f1),
+    ...{ "F1 difference": change(f1), "95% interval": range(f1) },
+    ...{ "AUROC difference": change(auroc), "95% interval of AUROC": range(auroc) },
+    "called harmful": calledText(calledHarmful),
   }));
+}
+
+/** "46% → 72%": without an intent, with one. */
+export function calledText({ first, second }: Effect["calledHarmful"]): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(0)}%`;
+  return `${percent(first)} → ${percent(second)}`;
 }
 
 /** Differences as intervals beside a line at 0: a row a pair, the mean over the pairs last. None without an effect. */
@@ -120,55 +144,4 @@ export function publishedEffectFigure(): PlotlyFigure {
   });
   const title = "As published: F1 with an intent less F1 without, single runs";
   return zeroMarked(intervalFigure(title, [...pairs.map(pairName), ALL_PAIRS], series, AXIS));
-}
-
-/** Whether intent-conditioned distillation beats reasoning alone here, in plain words, by the interval of {@link headline}. */
-export function intentText(run: DistillationRecord, effects: readonly Effect[]): string {
-  const asked = headline(effects);
-  if (asked === null)
-    return "This cannot be told: no teacher and student have both a condition with an intent and one without, on the test sets.";
-  const answer = {
-    better: "Yes: here intent-conditioned distillation beats reasoning alone",
-    worse: "No: here intent-conditioned distillation is worse than reasoning alone",
-    open: "Not shown: here intent-conditioned distillation and reasoning alone cannot be told apart",
-  }[directionOf(asked.f1)];
-  const over = `F1 over ${run.testSets.length > 1 ? "the mean of " : ""}${run.testSets.join(" and ")}`;
-  const pairs = asked.pairs === 1 ? `one pair, ${asked.pair}` : `mean over ${asked.pairs} pairs of teacher and student`;
-  const single = effects
-    .filter((effect) => effect !== asked && effect.pair === asked.pair)
-    .map(({ intent, pairs: count, f1 }) => `${intent}${count === asked.pairs ? "" : ` (${count} pairs)`}: ${outcomeText(f1)}`);
-  const beside = effects
-    .filter(({ pair, intent }) => pair !== asked.pair && intent === asked.intent)
-    .map(({ f1 }) => directionOf(f1));
-  const count = (wanted: string): number => beside.filter((direction) => direction === wanted).length;
-  const seeds =
-    run.seeds.length === 1
-      ? "One seed a cell: the intervals are about the prompts, and say nothing of what another training would give."
-      : `${run.seeds.length} seeds a cell; the intervals are about prompts and seeds.`;
-  return [
-    `${answer} (${over}; ${asked.intent}, ${pairs}).`,
-    `${asked.intent}: ${outcomeText(asked.f1)}.`,
-    ...(single.length === 0 ? [] : [`Each alone: ${single.join("; ")}.`]),
-    ...(beside.length < 2
-      ? []
-      : [
-          `Pair by pair (${asked.intent}): better ${count("better")}, worse ${count("worse")}, no difference shown ${count("open")}.`,
-        ]),
-    seeds,
-    ...floorTexts(run),
-  ].join("\n");
-}
-
-/** A difference between students that have not learnt the verdict is to be read as one. */
-function floorTexts(run: DistillationRecord): string[] {
-  const floor = constantF1(run);
-  const values = gridOf(run, "testF1").flatMap(({ value }) => value ?? []);
-  if (floor === null || values.length === 0) return [];
-  const above = values.filter((value) => value > floor).length;
-  const beaten = `always answering harmful (mean F1 ${floor.toFixed(3)})`;
-  return [
-    above === 0
-      ? `No cell scores above ${beaten}: these students have hardly learnt the verdict.`
-      : `${above} of ${values.length} cells score above ${beaten}.`,
-  ];
 }

@@ -53,6 +53,8 @@ export function cellTable({ cells, testSets }: DistillationRecord): object[] {
       state: reason === null ? state : `${state}: ${reason}`,
       ...{ traces, "learning rate": learningRate },
       "test F1": spreadText(spread(over("testF1"))),
+      AUROC: spreadText(spread(over("auroc"))),
+      "called harmful": percent(spread(over("calledHarmful")).mean),
       "validation F1": spreadText(spread(over("validationF1"))),
       loss: spreadText(spread(over("loss"))),
       unparsed: percent(spread(over("unparsed")).mean),

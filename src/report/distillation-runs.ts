@@ -146,18 +146,24 @@ const namesOf = ({ teacher, student }: CellKey): string[] => [teacher, student];
 export const MEASURES = {
   /** Mean over the test sets; unparsed answers count as wrong. */
   testF1: (run, sets) => meanOf(sets.map((set) => score(run.predictions.get(set)!).byRule.wrong.f1)),
+  /** Mean over the test sets. */
+  auroc: (run, sets) => meanOf(sets.map((set) => score(run.predictions.get(set)!).auroc)),
   validationF1: (run) => run.validationF1,
   loss: (run) => run.loss,
+  /** Share of all answers on the test sets whose verdict is harmful; one that cannot be read is not. */
+  calledHarmful: (run, sets) => shareOf(run, sets, "harmful"),
   /** Share of the answers on the test sets without a readable verdict. */
-  unparsed: (run, sets) => {
-    const said = sets.flatMap((set) => run.predictions.get(set)!);
-    return said.length === 0 ? null : said.filter(({ harm }) => harm === "unparsed").length / said.length;
-  },
+  unparsed: (run, sets) => shareOf(run, sets, "unparsed"),
   tokensPerPrompt: (run, sets) => throughput(run, sets).tokensPerPrompt,
   /** In batches. */
   millisecondsPerPrompt: (run, sets) => throughput(run, sets).millisecondsPerPrompt,
 } as const satisfies Record<string, (run: CellRunRecord, testSets: readonly string[]) => number | null>;
 export type Measure = keyof typeof MEASURES;
+
+function shareOf(run: CellRunRecord, sets: readonly string[], verdict: Prediction["harm"]): number | null {
+  const said = sets.flatMap((set) => run.predictions.get(set)!);
+  return said.length === 0 ? null : said.filter(({ harm }) => harm === verdict).length / said.length;
+}
 
 function throughput(run: CellRunRecord, sets: readonly string[]): Throughput {
   return throughputOf(sets.flatMap((set) => run.predictions.get(set)!));

@@ -1,4 +1,4 @@
-/** How far an experiment's judge agrees with people. */
+/** How far an experiment's judge agrees with annotators. */
 import type { AgreementBySet } from "../experiments/dpo-instruments.js";
 import type { VerdictCounts } from "../intent/judge-agreement.js";
 import { barFigure } from "./bars.js";
@@ -11,7 +11,7 @@ const VERDICTS = [
   { verdict: "none", color: "#888888" },
 ] as const;
 
-/** An experiment that asked a judge about pairs of people's intents. */
+/** An experiment that asked a judge about pairs of annotators' intents. */
 export interface WithJudge {
   readonly agreement: AgreementBySet;
 }
@@ -25,13 +25,13 @@ interface Judged {
 
 function judged({ agreement }: WithJudge): Judged[] {
   return Object.entries(agreement).flatMap(([set, { same, shuffled, contrasts }]) => [
-    { set, pairs: "two people, one prompt", wanted: "good or decent", counts: same },
+    { set, pairs: "two annotators, one prompt", wanted: "good or decent", counts: same },
     { set, pairs: "different prompts", wanted: "bad", counts: shuffled },
     ...(contrasts === null ? [] : [{ set, pairs: "like words, unlike purpose", wanted: "bad", counts: contrasts }]),
   ]);
 }
 
-/** What the judge says of pairs whose answer people have given, and the share that it gets right; no verdict is not right. */
+/** What the judge says of pairs whose answer is known, and the share that it gets right; no verdict is not right. */
 export function judgeTable(run: WithJudge): object[] {
   return judged(run).map(({ set, pairs, wanted, counts }) => {
     const { items, good, decent, bad, none } = counts;
@@ -62,7 +62,7 @@ export function judgeText({ agreement }: WithJudge): string {
   return Object.entries(agreement)
     .map(([set, { judge, auroc, contrasts, contrastAuroc }]) => {
       const hard = contrasts === null ? "" : `; from like words with an unlike purpose ${area(contrastAuroc)}`;
-      return `${judge}, on ${set}: AUROC of two people's intents for one prompt against different prompts ${area(auroc)}${hard}.`;
+      return `${judge}, on ${set}: AUROC of two annotators' intents for one prompt against different prompts ${area(auroc)}${hard}.`;
     })
     .join("\n");
 }

@@ -43,13 +43,13 @@ export interface AgainstSft extends differences.Compared {
   readonly condition: Condition;
 }
 
-/** Every trained condition against SFT on the test sets, paired by prompt. */
+/** Every trained condition against SFT on the test sets, paired by prompt and, as each starts from SFT's adapter of its seed, by seed. */
 export function againstSft(run: DpoRecord): AgainstSft[] {
   const sft = { name: CONDITION_NAMES.sft, runs: runsOf(run, "sft") };
   return conditionsOf(run).flatMap((condition) => {
     if (condition === "sft") return [];
     const own = { name: CONDITION_NAMES[condition], runs: runsOf(run, condition) };
-    const compared = differences.againstStart(setsSeen(run), sft, own);
+    const compared = differences.againstStart(setsSeen(run), sft, own, "together");
     return compared === null ? [] : [{ condition, ...compared }];
   });
 }

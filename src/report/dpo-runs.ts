@@ -94,7 +94,7 @@ const agreement = z.looseObject({
   auroc: interval.nullable(),
   contrastAuroc: interval.nullable(),
 });
-/** A judge against people, as summaries list it. */
+/** A judge against annotators, as summaries list it. */
 export const agreementSchema = z.record(z.string(), agreement);
 const outcomes = z.looseObject({ rows: count, samples: count, outcomes: z.record(z.enum(SAMPLE_OUTCOMES), count) });
 const named = outcomes.extend({ name: z.string().nullable() });

@@ -36,14 +36,14 @@ export function grpoScores(run: GrpoRecord): object[] {
   return scoreTable(testsSeen(run), conditionsOf(run));
 }
 
-/** Each reward against the start, over the seeds that both have, on these sets (by default the test sets). */
+/** Each reward against the start of the same seed, over the seeds that both have, on these sets (by default the test sets). */
 export function againstGrpoStart(run: GrpoRecord, sets: readonly string[] = testsSeen(run)): Compared[] {
-  return rewardsOf(run).flatMap((reward) => againstStart(sets, named(run, "start"), named(run, reward)) ?? []);
+  return rewardsOf(run).flatMap((reward) => againstStart(sets, named(run, "start"), named(run, reward), "together") ?? []);
 }
 
-/** Label and intent (`second`) against label alone (`first`); none unless both were trained. */
+/** Label and intent (`second`) against label alone (`first`), from one start a seed; none unless both were trained. */
 export function intentAgainstLabel(run: GrpoRecord): Compared[] {
-  const compared = againstStart(testsSeen(run), named(run, "label_only"), named(run, "label_intent"));
+  const compared = againstStart(testsSeen(run), named(run, "label_only"), named(run, "label_intent"), "together");
   return compared === null ? [] : [compared];
 }
 

@@ -2,7 +2,7 @@
 import { DataUnavailableError } from "../data/errors.js";
 import type { LabelledPrompt } from "../data/prompt.js";
 import { bootstrapInterval } from "../evaluate/bootstrap.js";
-import { compareModels, type Difference } from "../evaluate/comparison.js";
+import { compareModels, type Difference, type PairedSet } from "../evaluate/comparison.js";
 import { confusions, type Outcome } from "../evaluate/confusions.js";
 import { mcnemar } from "../evaluate/mcnemar.js";
 import { constantScores, score } from "../evaluate/metrics.js";
@@ -13,6 +13,7 @@ import { MODES, type Mode } from "../experiments/sft-config.js";
 import { intentCosine } from "../intent/similarity.js";
 import type { SentenceEncoder } from "../model/sentence-encoder.js";
 import { histogramFigure } from "./bars.js";
+import type { Compared } from "./differences.js";
 import type { PlotlyFigure } from "./figure.js";
 import { intervalFigure, type IntervalSeries } from "./intervals.js";
 import { loadPublished } from "./published.js";
@@ -118,17 +119,30 @@ function publishedSft(): IntervalSeries[] {
   ];
 }
 
+/** Generation (`second`) against classification (`first`) on the same prompts; null unless both were trained and tested. */
+export function compareModes(experiment: ExperimentRecord): Compared | null {
+  const sets = pairedModes(experiment);
+  if (sets.length === 0) return null;
+  const seeds = chosenRuns(experiment, "generation").map(({ seed }) => seed);
+  return { name: "Stating the intent before the verdict, against the verdict alone", seeds, comparison: compareModels(sets) };
+}
+
+function pairedModes(experiment: ExperimentRecord): PairedSet[] {
+  if (modesOf(experiment).length < 2) return [];
+  return testSets(experiment).map((set) => ({
+    set,
+    first: predictionsOf(experiment, "classification", set),
+    second: predictionsOf(experiment, "generation", set),
+  }));
+}
+
 /**
  * Whether stating the intent helps: generation less classification, on the same prompts. Negative numbers speak for classification.
  * McNemar's test compares single models, so it stands once a seed.
  */
 export function modeComparison(experiment: ExperimentRecord): object[] {
-  if (modesOf(experiment).length < 2) return [];
-  const sets = testSets(experiment).map((set) => ({
-    set,
-    first: predictionsOf(experiment, "classification", set),
-    second: predictionsOf(experiment, "generation", set),
-  }));
+  const sets = pairedModes(experiment);
+  if (sets.length === 0) return [];
   const compared = compareModels(sets);
   const rows = compared.sets.map(({ set, f1, auroc }, i) => {
     const pairs = sets[i].first.map((first, seed) => mcnemar(first, sets[i].second[seed]));

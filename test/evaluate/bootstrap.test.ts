@@ -10,6 +10,7 @@ import {
   pairedDifference,
   pairedMeanDifference,
 } from "../../src/evaluate/bootstrap.js";
+import { compareModels } from "../../src/evaluate/comparison.js";
 import { score, UNPARSED_RULES } from "../../src/evaluate/metrics.js";
 import { PredictionMismatchError } from "../../src/evaluate/predictions.js";
 import { accuracyStatistic, AUPRC_STATISTIC, AUROC_STATISTIC, f1Statistic } from "../../src/evaluate/statistic.js";
@@ -208,6 +209,79 @@ describe("several seeds", () => {
       if (low <= 0 && 0 <= high) covered++;
     }
     expect(covered / 200).toBeGreaterThan(0.9);
+  });
+});
+
+describe("seeds whose runs start from each other", () => {
+  interface Trained {
+    readonly start: IdentifiedRow[][];
+    readonly trained: IdentifiedRow[][];
+  }
+
+  /** Five starts of very different skill, each trained on to a gain that varies by seed. */
+  function train(random: Random, gain: number): Trained {
+    const pairs = Array.from({ length: 5 }, () => {
+      const skill = 0.65 + 0.2 * (2 * random.uniform() - 1);
+      const better = skill + gain + 0.05 * (2 * random.uniform() - 1);
+      const rows = Array.from({ length: 120 }, (_, i) => {
+        // Training changes the answers to some prompts and leaves the others as they were.
+        const difficulty = random.uniform();
+        return [skill, better].map((reach): IdentifiedRow => {
+          const gold: Harm = i % 2 === 0 ? "harmful" : "safe";
+          const harm: Harm = difficulty < reach === (gold === "harmful") ? "harmful" : "safe";
+          return { id: `${i}`, gold, harm, harmfulProbability: null };
+        });
+      });
+      return { start: rows.map(([row]) => row), trained: rows.map(([, row]) => row) };
+    });
+    return { start: pairs.map(({ start }) => start), trained: pairs.map(({ trained }) => trained) };
+  }
+
+  it("cover the gain drawn together or apart, and together with a clearly narrower interval", () => {
+    const random = createRandom(10);
+    const covered = { together: 0, apart: 0 };
+    const width = { together: 0, apart: 0 };
+    const simulations = 200;
+    for (let i = 0; i < simulations; i++) {
+      const { start, trained } = train(random, 0.05);
+      for (const seeds of ["together", "apart"] as const) {
+        const { low, high } = pairedDifference(trained, start, accuracyStatistic(), { resamples: 300, seed: i, seeds })!;
+        if (low <= 0.05 && 0.05 <= high) covered[seeds]++;
+        width[seeds] += high - low;
+      }
+    }
+    for (const count of Object.values(covered)) expect(count / simulations).toBeGreaterThanOrEqual(0.9);
+    expect(width.together).toBeLessThan(0.5 * width.apart);
+  });
+
+  it("show no change at all where training changed nothing, on one set and over several", () => {
+    const { start } = train(createRandom(11), 0);
+    const together = { seeds: "together", resamples: 300 } as const;
+    const nothing = { estimate: 0, low: 0, high: 0, seeds: [5, 5] };
+    expect(pairedDifference(start, [...start], f1Statistic(), together)).toMatchObject(nothing);
+    const sets = [
+      { a: start, b: start },
+      { a: start, b: start },
+    ];
+    expect(pairedMeanDifference(sets, f1Statistic(), together)).toMatchObject(nothing);
+    const [compared] = compareModels([{ set: "x", first: start, second: start }], { seeds: "together" }).sets;
+    expect(compared.f1!.difference).toMatchObject(nothing);
+    const apart = pairedDifference(start, start, f1Statistic(), { resamples: 300 })!;
+    expect(apart.low).toBeLessThan(0);
+    expect(apart.high).toBeGreaterThan(0);
+  });
+
+  it("go by place, and must all be there", () => {
+    const { start, trained } = train(createRandom(12), 0.05);
+    const together = { seeds: "together", resamples: 300 } as const;
+    const width = (a: IdentifiedRow[][], b: IdentifiedRow[][]): number => {
+      const { low, high } = pairedDifference(a, b, accuracyStatistic(), together)!;
+      return high - low;
+    };
+    expect(width(trained, start)).toBeLessThan(width(trained, [...start.slice(1), start[0]]));
+    expect(() => pairedDifference(trained, start.slice(1), f1Statistic(), together)).toThrow(BootstrapError);
+    expect(() => pairedDifference(trained, start.slice(1), f1Statistic(), together)).toThrow(/5 and 4 seeds/);
+    expect(pairedDifference(trained, start.slice(1), f1Statistic(), { resamples: 300 })!.seeds).toEqual([5, 4]);
   });
 });
 

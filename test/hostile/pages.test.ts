@@ -61,12 +61,14 @@ const figures: Readonly<Record<string, PlotlyFigure>> = {
 
 const content: IndexContent = {
   runs: {
-    ...{ models: [], baselines: [], testSets: [], requests: new Map(), newest: 0, missing: TEXTS },
+    experiments: { sft: null, dpo: null, distillation: null, grpo: null },
+    ...{ models: [], baselines: [], modelPaths: [], testSets: [], requests: new Map(), newest: 0, missing: TEXTS },
     facts: TEXTS.map((text, i) => ({
       ...{ title: text, folder: text, own: i % 2 === 0, command: text, notes: [text], seeds: [1] },
       ...{ environment: [["Commit", text], [text, text]], data: [[text, text]] }, // prettier-ignore
     })),
   },
+  findings: TEXTS.map((text) => ({ question: text, lines: [text] })),
   results: {
     sets: TEXTS,
     groups: TEXTS.map((title) => ({

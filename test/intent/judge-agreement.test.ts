@@ -16,7 +16,7 @@ const pairs: HumanIntentPair[] = Array.from({ length: 60 }, (_, i) => ({
 const topic = (intent: string): string => intent.split(" ")[1];
 const belongs = ({ goldIntent, sampledIntent }: IntentToJudge): boolean => topic(goldIntent) === topic(sampledIntent);
 
-describe("agreement of a judge with people", () => {
+describe("agreement of a judge with annotators", () => {
   it("is whole for one who knows, and chance for one who does not look", async () => {
     const knowing = await judgeAgreement(
       judge((item) => (belongs(item) ? "good" : "bad")),

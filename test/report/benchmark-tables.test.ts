@@ -1,5 +1,5 @@
 /** The benchmark page's tables and bars: ranks and marks against hand counts, own rows beside published ones, hostile names. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -147,6 +147,20 @@ describe("own rows", () => {
     expect(plain(benchmarksBeside([]))).toContain("No model that was measured here");
   });
 
+  it("come after all that have every benchmark shown, however high their means over fewer", () => {
+    const lines = cells(
+      benchmarksBeside(
+        ownRows([...models, model("weak", { xstest: [said([0, 1, 2])], "openai-moderation": [said([0, 1, 2])] })]),
+      ),
+    );
+    const names = lines.map(([name]) => name);
+    // Its mean over one set is higher than any mean over both.
+    expect(names.at(-1)).toBe("two seeds");
+    expect(names.at(-2)).toBe("weak");
+    const over = lines.slice(0, -1).map((line) => (Number.parseFloat(line[3]) + Number.parseFloat(line[4])) / 2);
+    for (const [i, mean] of over.entries()) expect(mean).toBeLessThanOrEqual((over[i - 1] ?? 1) + 0.0011);
+  });
+
   it("say how much of each benchmark was seen, and what is missing", () => {
     const text = coverageText(own);
     expect(text).toContain("XSTest (6 of 450 prompts), OAI Mod (6 of 1680 prompts)");
@@ -240,7 +254,7 @@ describe("jailbreaks", () => {
   });
 });
 
-describe("agreement of models with people", () => {
+describe("agreement of models with annotators", () => {
   it("is Cohen's kappa of gold and verdict, an unparsed one counted as safe, over the seeds", async () => {
     const sample = loadSample().filter(({ split }) => split === "test");
     const answers = (flip: number) =>
@@ -262,7 +276,7 @@ describe("agreement of models with people", () => {
     );
     const ours = rows.filter(({ from }) => from === "measured here");
     // Another set's answers under the same name are not compared.
-    expect(ours.map(({ pair, pairs }) => [pair, pairs])).toEqual([["sample-test, people - ours", sample.length]]);
+    expect(ours.map(({ pair, pairs }) => [pair, pairs])).toEqual([["sample-test, annotators - ours", sample.length]]);
     expect(ours[0].kappa).toBeCloseTo((kappas[0]! + kappas[1]!) / 2, 12);
     expect(ours[0]["cosine of intents"]).toBeNull();
     expect(rows.at(-1)!.from).toBe("published");
@@ -272,13 +286,13 @@ describe("agreement of models with people", () => {
 
 describe("what is on disk", () => {
   const results = (): string => mkdtempSync(join(folder, "results-"));
-  const evaluation = (at: string, kind = "evaluation"): string => {
+  const evaluation = (at: string, kind = "evaluation", adapter = "/runs/best/adapter", wrong = [0]): string => {
     mkdirSync(join(at, "predictions"), { recursive: true });
     writeFileSync(join(at, "config.json"), JSON.stringify({ kind }));
-    writeFileSync(join(at, "summary.json"), JSON.stringify({ model: "m", adapter: "/runs/best/adapter", format: "generation" }));
+    writeFileSync(join(at, "summary.json"), JSON.stringify({ model: "m", adapter, format: "generation" }));
     writeFileSync(
       join(at, "predictions", "xstest.jsonl"),
-      said([0])
+      said(wrong)
         .map((row) => `${JSON.stringify(row)}\n`)
         .join(""),
     );
@@ -292,12 +306,32 @@ describe("what is on disk", () => {
     mkdirSync(join(at, "runs", "empty"));
     evaluation(join(at, "recorded", "evaluate-m"));
     expect(findEvaluations(at)).toEqual([
-      { ...model("m + best, generation (evaluate)", { xstest: [said([0])] }), sets: ["xstest"] },
+      { ...model("m + best, generation (evaluate)", { xstest: [said([0])] }), folder: folderOf, model: "m" },
     ]);
     writeFileSync(join(folderOf, "summary.json"), "{}");
     expect(() => findEvaluations(at)).toThrow(DataFormatError);
     writeFileSync(join(folderOf, "config.json"), "{");
     expect(() => findEvaluations(at)).toThrow(RunFolderError);
+  });
+
+  it("are told apart by their folders where adapters of several runs are called the same", () => {
+    const at = results();
+    const adapters = { one: "/runs/first/seed-1", two: "/runs/second/seed-1", other: "/runs/second/seed-2" };
+    for (const [name, adapter] of Object.entries(adapters)) {
+      const place = evaluation(join(at, "runs", name), "evaluation", adapter, name === "one" ? [0, 1] : []);
+      renameSync(join(place, "predictions", "xstest.jsonl"), join(place, "predictions", "jailbreakv.jsonl"));
+    }
+    const found = findEvaluations(at);
+    const names = [
+      "m + seed-1, generation (evaluate), one",
+      "m + seed-2, generation (evaluate)",
+      "m + seed-1, generation (evaluate), two",
+    ];
+    expect(found.map(({ name }) => name).sort()).toEqual(names.toSorted());
+    // Each has its own point in the figure: four of six are right, and all six.
+    const traces = jailbreakFigure(found).data as { readonly x?: number[]; readonly name?: string }[];
+    const own = traces.filter(({ name }) => name?.endsWith("measured here"));
+    expect(own.flatMap(({ x }) => x ?? []).sort()).toEqual([4 / 6, 1, 1]);
   });
 
   it("are gathered from all kinds of experiments, with where each was found", () => {

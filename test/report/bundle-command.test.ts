@@ -1,5 +1,6 @@
 /** The command of a run: what a shell and the command line read in it is the run's config again. */
 import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ablationsConfig } from "../../src/experiments/ablations-config.js";
@@ -8,7 +9,8 @@ import { ABLATIONS_PRESETS } from "../../src/experiments/presets/ablations.js";
 import { DPO_PRESETS } from "../../src/experiments/presets/dpo.js";
 import { SFT_PRESETS } from "../../src/experiments/presets/sft.js";
 import { sftConfig, type SftConfig } from "../../src/experiments/sft-config.js";
-import { commandOf } from "../../src/report/bundle-command.js";
+import { commandOf as commandIn, type RunKind } from "../../src/report/bundle-command.js";
+import { repository } from "../kernel/client.js";
 
 /** The words as a shell splits them. */
 function words(command: string): string[] {
@@ -17,6 +19,9 @@ function words(command: string): string[] {
     .slice(0, -1);
 }
 
+const runs = join(repository, "results", "runs");
+const commandOf = (kind: RunKind, config: Readonly<Record<string, unknown>>) =>
+  commandIn(kind, config, join(runs, `${kind}-small`));
 const settingsIn = (all: readonly string[]): string[] => all.filter((_, i) => all[i - 1] === "--set");
 
 describe("commandOf", () => {
@@ -56,8 +61,22 @@ describe("commandOf", () => {
   it("names the folder that an experiment goes on from, and settings of DPO", () => {
     const config = { ...DPO_PRESETS.small, seeds: [22, 42], beta: 0.1, sft: "../mine" };
     const { command } = commandOf("dpo", config);
-    expect(command).toBe("npx true-intents run dpo --preset small --sft ../mine --set seeds=22,42 --set beta=0.1");
+    // The config has it from the run's folder, the command line from the project's.
+    expect(command).toBe("npx true-intents run dpo --preset small --sft results/runs/mine --set seeds=22,42 --set beta=0.1");
     expect(dpoConfig({ ...DPO_PRESETS.small, sft: "../mine" }, settingsIn(words(command)))).toEqual(config);
+    const recorded = commandIn("dpo", { ...DPO_PRESETS.small, sft: "../../recorded/sft-small" }, join(runs, "dpo-small"));
+    expect(recorded.command).toBe("npx true-intents run dpo --preset small --sft results/recorded/sft-small");
+  });
+
+  it("names of an SFT folder outside the project its last part alone", () => {
+    for (const [sft, folder] of [
+      [`${"../".repeat(20)}home/alice/sft`, join(runs, "dpo-small")],
+      ["/home/alice/sft", join(runs, "dpo-small")],
+      ["../sft", "/home/alice/dpo"],
+    ]) {
+      const { command } = commandIn("dpo", { ...DPO_PRESETS.small, sft }, folder);
+      expect(command).toBe("npx true-intents run dpo --preset small --sft …/sft");
+    }
   });
 
   it("says the command of ablations, too", () => {
@@ -75,6 +94,7 @@ describe("commandOf", () => {
     });
     expect(command).toContain("judge=https://…/v1#m");
     expect(command).toContain("trainSet=…/rows.csv");
+    expect(commandOf("sft", { ...SFT_PRESETS.small, model: "../../ann/m" }).command).toMatch(/model=…\/m$/);
     expect(command).not.toMatch(/gpu7|home|ann/);
     expect(commandOf("dpo", { ...DPO_PRESETS.small, judge: "http://localhost:8000/v1#m" }).command).toContain("localhost:8000");
   });

@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { pageWithoutPlaces, placesHere, withoutPlaces, type Place } from "../../src/report/bundle-places.js";
 import { repository } from "../kernel/client.js";
@@ -40,4 +41,11 @@ it("knows this machine's places: the project, home, and what variables name, the
   if (homedir().length > 3) expect(here).toContainEqual({ path: homedir(), shown: "~" });
   expect(here.map(({ path }) => path.length)).toEqual(here.map(({ path }) => path.length).toSorted((a, b) => b - a));
   expect(withoutPlaces("/data/bob/runs/one/summary.json", here)).toBe("…/one/summary.json");
+});
+
+it("shows models by the last part of their paths, also those of other machines and in other places", () => {
+  const here = placesHere({}, ["/home/alice/models/m", join(homedir(), "mine"), `${repository}models/ours/`]);
+  const text = `/home/alice/models/m SFT, local:/home/alice/models/m, ${homedir()}/mine, ${repository}models/ours`;
+  expect(withoutPlaces(text, here)).toBe("m SFT, local:m, mine, ours");
+  expect(withoutPlaces("/home/alice/models/m2", here)).toBe("/home/alice/models/m2");
 });

@@ -1,5 +1,5 @@
 /** The headline table's numbers, by hand; and that every published row is where it belongs. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -41,8 +41,11 @@ describe("rows measured here", () => {
   it("have F1, interval and AUROC by set, their mean, and both times", () => {
     const [{ title, rows }] = table.groups;
     expect(title).toBe("Measured here");
-    expect(rows).toHaveLength(1);
-    const [row] = rows;
+    expect(rows.map(({ model }) => model)).toEqual(["tiny-random SFT, generation", "always harmful"]);
+    const [row, floor] = rows;
+    // Three harmful prompts of six: all are found, and half of what is found is harmful.
+    expect(floor.scores.get("xstest")).toEqual({ value: 2 / 3, range: null, auroc: 0.5 });
+    expect(floor.mean!.value).toBeCloseTo(2 / 3, 12);
     expect(row).toMatchObject({ model: "tiny-random SFT, generation", seeds: 2, request: { value: 400, range: null } });
     // 4/5 and 4/6: twice the hits over twice the hits, misses and false alarms.
     const [first, second] = [4 / 5, 4 / 6];
@@ -72,6 +75,27 @@ describe("rows measured here", () => {
       "Ablations of the training data",
     ]);
     expect(runs.newest).toBeGreaterThan(0);
+  });
+});
+
+describe("the newest of the runs", () => {
+  it("is the one finished or timed last, evaluations and single requests too: pages older than it are old", () => {
+    const at = join(results, "recorded", "sft-small");
+    const files = [join(at, "summary.json"), join(at, "requests.json")];
+    const evaluated = join(results, "runs", "evaluated");
+    mkdirSync(join(evaluated, "predictions"), { recursive: true });
+    writeFileSync(join(evaluated, "predictions", "xstest.jsonl"), `${JSON.stringify(said([])[0])}\n`);
+    writeFileSync(join(evaluated, "config.json"), JSON.stringify({ kind: "evaluation" }));
+    files.push(join(evaluated, "summary.json"));
+    writeFileSync(files[2], JSON.stringify({ model: "m", adapter: null, format: "classification" }));
+    try {
+      for (const latest of files) {
+        for (const file of files) utimesSync(file, 1000, file === latest ? 3000 : 2000);
+        expect(readBundleRuns(results).newest, latest).toBe(3_000_000);
+      }
+    } finally {
+      rmSync(join(results, "runs"), { recursive: true });
+    }
   });
 });
 

@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { JSDOM } from "jsdom";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ReportFolderError, writeBundle, type Bundle, type BundleOptions } from "../../src/report/bundle.js";
+import { drawSvg } from "../../src/report/plotly.js";
 import { NotebookError, renderNotebooks, type RenderedNotebook } from "../../src/report/render-notebooks.js";
 import { visibleText } from "../../src/report/text.js";
 import { repository } from "../kernel/client.js";
@@ -30,7 +31,7 @@ vi.mock("../../src/report/render-notebooks.js", async (original) => ({
 // Drawing is tested elsewhere, and takes seconds.
 vi.mock("../../src/report/plotly.js", async (original) => ({
   ...(await original<object>()),
-  drawSvg: () => Promise.resolve(SVG),
+  drawSvg: vi.fn(() => Promise.resolve(SVG)),
 }));
 
 const SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40"><rect width="30" height="40"/></svg>';
@@ -223,6 +224,36 @@ describe("the folder", () => {
       ])
         rmSync(path);
     }
+  });
+
+  it("shows models that were opened by a path by its last part, in the table and in the figures", async () => {
+    const at = join(folder, "by-path");
+    const run = { mode: "generation", learningRate: 0.001, chosen: true, seed: 1 } as const;
+    const place = join(at, "runs", "sft-small");
+    mkdirSync(place, { recursive: true });
+    writeExperiment([{ ...run, predictions: { xstest: said([0]) } }], ["xstest"], place);
+    const summary = join(place, "summary.json");
+    writeFileSync(summary, readFileSync(summary, "utf8").replace("tiny-random", "/home/alice/models/tiny"));
+    const evaluated = join(at, "runs", "evaluated");
+    mkdirSync(join(evaluated, "predictions"), { recursive: true });
+    writeFileSync(join(evaluated, "config.json"), JSON.stringify({ kind: "evaluation" }));
+    const facts = { model: join(homedir(), "secret", "other"), adapter: "/home/alice/lora", format: "classification" };
+    writeFileSync(join(evaluated, "summary.json"), JSON.stringify(facts));
+    writeFileSync(
+      join(evaluated, "predictions", "xstest.jsonl"),
+      said([1])
+        .map((row) => `${JSON.stringify(row)}\n`)
+        .join(""),
+    );
+    vi.mocked(drawSvg).mockClear();
+    const { page, document } = await write({ notebooks: false, results: at });
+    const rows = Array.from(document.querySelectorAll(".results tbody tr"), (row) => row.textContent);
+    expect(rows[1]).toMatch(/^tiny SFT, generation/);
+    expect(rows[2]).toMatch(/^other \+ lora, classification \(evaluate\)/);
+    expect(vi.mocked(drawSvg)).toHaveBeenCalled();
+    const drawn = JSON.stringify(vi.mocked(drawSvg).mock.calls);
+    expect(drawn).toContain("tiny SFT, generation");
+    for (const text of [page, drawn]) expect(text).not.toMatch(/alice|\/models|secret/);
   });
 
   it("has every figure as SVG and PNG where they are asked for, and else none", async () => {

@@ -3,14 +3,16 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Harm } from "../../src/data/prompt.js";
 import { pairedMeanDifference } from "../../src/evaluate/bootstrap.js";
 import type { Prediction } from "../../src/evaluate/predictions.js";
 import { f1Statistic } from "../../src/evaluate/statistic.js";
 import { cellsOf } from "../../src/experiments/distillation-cells.js";
 import type { CellKey } from "../../src/experiments/distillation-summary.js";
-import { CONDITIONS } from "../../src/prompts/distillation.js";
+import { CONDITIONS, type Condition } from "../../src/prompts/distillation.js";
 import { createRandom } from "../../src/random.js";
-import { effectFigure, effectTable, headline, intentText, measuredEffects } from "../../src/report/distillation-effects.js";
+import { intentText } from "../../src/report/distillation-answer.js";
+import { effectFigure, effectTable, headline, measuredEffects } from "../../src/report/distillation-effects.js";
 import {
   chooseByMeans,
   marginalMeans,
@@ -131,6 +133,8 @@ describe("cells", () => {
     expect(rows.length).toBe(12);
     // Set one 0.5, set two 1.
     expect(rows[0]).toMatchObject({ condition: "no intent", state: "done", "test F1": "0.750", unparsed: "0.0%" });
+    // Of set one's three harmful prompts no_intent calls one harmful, of set two's all three: four of twelve.
+    expect(rows[0]).toMatchObject({ "called harmful": "33.3%" });
     expect(rows[0]).toMatchObject({ "tokens a prompt": "20.0", "ms a prompt": "20.0", loss: "1.250", traces: 40 });
     expect(rows[1]["test F1"]).toBe("0.900");
     expect(rows[2]["test F1"]).toBe("1.000");
@@ -184,9 +188,11 @@ describe("what an intent changes", () => {
       intent: "synthetic intent",
       "F1 without": "0.750",
       "F1 with": "0.900",
-      difference: "+0.150",
+      "F1 difference": "+0.150",
+      // Of twelve answers six are right to be harmful; no_intent misses two of them, synthetic_intent one.
+      "called harmful": "33% → 42%",
     });
-    expect(rows[14]).toMatchObject({ "teacher → student": "all pairs", intent: "mean of both", difference: "+0.200" });
+    expect(rows[14]).toMatchObject({ "teacher → student": "all pairs", intent: "mean of both", "F1 difference": "+0.200" });
     // All pairs are alike, and all draw the same prompts: their mean has the interval of one.
     const [one, all] = [effects[0].f1!.difference, effects[4].f1!.difference];
     for (const part of ["estimate", "low", "high"] as const) expect(all[part]).toBeCloseTo(one[part], 12);
@@ -199,22 +205,41 @@ describe("what an intent changes", () => {
     expect(headline(effects)).toBe(effects[14]);
   });
 
-  /** A grid of one pair in which conditions are right with these chances, and its answer to the page's question. */
-  const asked = (plain: number, intent: number, seeds = [22]): string => {
-    const random = createRandom(9, "skill");
+  /** A grid of one pair with what its students say of a harmful or a safe prompt, and its answer to the page's question. */
+  const answered = (
+    say: (condition: Condition, gold: Harm) => Pick<Prediction, "harm" | "harmfulProbability">,
+    seeds = [22],
+  ): string => {
     const record = make({
       config: { ...pair, seeds, testSets: ["one"] },
       cell: ({ condition }) => {
         const rows = Array.from({ length: 200 }, (_, i): Prediction => {
           const gold = i % 2 === 0 ? "harmful" : "safe";
-          const right = random.uniform() < (condition === "no_intent" ? plain : intent);
-          const harm = right === (gold === "harmful") ? "harmful" : "safe";
-          return { id: `p${i}`, gold, harm, intent: null, harmfulProbability: null, newTokens: 9, milliseconds: 9 };
+          return { id: `p${i}`, gold, ...say(condition, gold), intent: null, newTokens: 9, milliseconds: 9 };
         });
         return { loss: 1, said: { check: said([]), choose: said([]), one: rows } };
       },
     });
     return intentText(record, measuredEffects(record));
+  };
+
+  /** Students that are right with these chances. */
+  const asked = (plain: number, intent: number, seeds = [22]): string => {
+    const random = createRandom(9, "skill");
+    return answered((condition, gold) => {
+      const right = random.uniform() < (condition === "no_intent" ? plain : intent);
+      const harmful = right === (gold === "harmful");
+      return { harm: harmful ? "harmful" : "safe", harmfulProbability: harmful ? 0.8 : 0.1 };
+    }, seeds);
+  };
+
+  /** Students that know nothing, as their probability shows, and say harmful with these chances. */
+  const guessed = (plain: number, intent: number, probability: number | null): string => {
+    const random = createRandom(10, "guesses");
+    return answered((condition) => ({
+      harm: random.uniform() < (condition === "no_intent" ? plain : intent) ? "harmful" : "safe",
+      harmfulProbability: probability,
+    }));
   };
 
   it("is told in plain words by the interval", () => {
@@ -228,6 +253,28 @@ describe("what an intent changes", () => {
     // Half of the rows are harmful: always answering so has an F1 of 2/3.
     expect(asked(0.3, 0.5)).toContain("No cell scores above always answering harmful (mean F1 0.667)");
     expect(asked(0.6, 0.9)).toContain(" cells score above always answering harmful (mean F1 0.667).");
+  });
+
+  it("is not yes where the students merely say harmful more often", () => {
+    const more = guessed(0.2, 0.7, 0.5);
+    expect(more).toMatch(
+      /^Not shown: F1 is higher with an intent, but the students say harmful more often \(\d+% → \d+%\), AUROC shows no such difference, and most cells are not above always answering harmful/,
+    );
+    expect(more).toMatch(
+      /mean of both: F1 better \(\+0\.\d+, .*\); AUROC no difference shown \(.*\); called harmful \d+% → \d+%\./,
+    );
+    expect(guessed(0.2, 0.7, null)).toMatch(/^Not shown: .*AUROC is not known/);
+    expect(guessed(0.7, 0.2, 0.5)).toMatch(/^Not shown: F1 is lower with an intent, but the students say harmful less often/);
+  });
+
+  it("goes by F1 alone where most cells are above always answering harmful", () => {
+    const random = createRandom(11, "verdicts");
+    const better = answered((condition, gold) => {
+      const right = random.uniform() < (condition === "no_intent" ? 0.75 : 0.95);
+      return { harm: right === (gold === "harmful") ? "harmful" : "safe", harmfulProbability: 0.5 };
+    });
+    expect(better).toMatch(/^Yes: /);
+    expect(better).toContain("AUROC no difference shown");
   });
 
   it("is not told where there is nothing to compare", () => {

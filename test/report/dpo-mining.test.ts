@@ -128,13 +128,13 @@ describe("the pairs explorer", () => {
   });
 });
 
-describe("the judge beside people", () => {
+describe("the judge beside annotators", () => {
   it("is right where it accepts pairs of one prompt and refuses others", () => {
     const table = judgeTable(experiment) as Record<string, unknown>[];
     // The made-up judge: "To fix a bike …" begins alike, "To buy bread" does not; shuffled ones neither.
     expect(table).toEqual([
       {
-        ...{ set: "sample", pairs: "two people, one prompt", wanted: "good or decent", items: 2 },
+        ...{ set: "sample", pairs: "two annotators, one prompt", wanted: "good or decent", items: 2 },
         good: 1,
         decent: 1,
         bad: 0,
