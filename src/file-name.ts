@@ -9,16 +9,20 @@ const LONGEST = 120;
  * after a hash of the whole.
  */
 export function fileName(text: string): string {
-  const plain = text.replace(/[^\w.-]+/g, "_");
-  if (plain.length > LONGEST) return `${shortHash(text)}-${plain.slice(9 - LONGEST)}`;
-  // "..", and other names that are no names.
-  return /^\.*$/.test(plain) ? `_${plain}` : plain;
+  const plain = plainName(text);
+  return plain.length > LONGEST ? `${shortHash(text)}-${plain.slice(9 - LONGEST)}` : plain;
 }
 
 /** The same; texts that differ have names that differ: what is not its own name has a hash. */
 export function uniqueFileName(text: string): string {
-  const name = fileName(text);
-  return name === text || name.length === LONGEST ? name : `${name}-${shortHash(text)}`;
+  const plain = plainName(text);
+  return plain === text || plain.length > LONGEST ? fileName(text) : `${plain}-${shortHash(text)}`;
+}
+
+function plainName(text: string): string {
+  const plain = text.replace(/[^\w.-]+/g, "_");
+  // "..", and other names that are no names.
+  return /^\.*$/.test(plain) ? `_${plain}` : plain;
 }
 
 function shortHash(text: string): string {

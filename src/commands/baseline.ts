@@ -6,6 +6,7 @@ import { interruptSignal } from "../cli/interrupt.js";
 import { closest } from "../closest.js";
 import { ENGINE_FORMS, KEY_VARIABLE, openEngine } from "../engines/open.js";
 import { runBaseline, type BaselineSummary } from "../experiments/baseline.js";
+import { fileName } from "../file-name.js";
 import type { BaselineForm } from "../prompts/baseline-form.js";
 import { GUARDS } from "../prompts/guards/index.js";
 import { ZERO_SHOT } from "../prompts/zero-shot.js";
@@ -116,5 +117,5 @@ function chosenForms(text: string): BaselineForm[] {
 
 function folderFor(out: string | undefined, engine: string, form: BaselineForm, forms: number): string {
   if (out !== undefined) return forms === 1 ? resolve(out) : resolve(out, form.name);
-  return join(RUNS, `baseline-${engine.replace(/[^\w.-]+/g, "_")}-${form.name}`);
+  return join(RUNS, `baseline-${fileName(engine)}-${form.name}`);
 }

@@ -10,6 +10,7 @@ import { adapterHash, runEvaluation, type EvaluationSummary } from "../experimen
 import { predictionFile } from "../experiments/run-folder.js";
 import { loadAtHand, loadNamed, type NamedSet } from "../experiments/sets.js";
 import type { Mode } from "../experiments/sft-config.js";
+import { fileName } from "../file-name.js";
 import { jsonText, say } from "../terminal.js";
 import { adapterFolder, parseFormat, trainedAs } from "./adapter.js";
 import { columnArgs, columnFlags } from "./columns.js";
@@ -106,6 +107,5 @@ export async function openSets(names: string | undefined, columns: OwnColumns): 
 }
 
 function defaultName(model: string, adapter: string | null, format: Mode): string {
-  const plain = model.replace(/[^\w.-]+/g, "_");
-  return `evaluate-${plain}-${adapter === null ? "base" : adapterHash(adapter).slice(0, 8)}-${format}`;
+  return `evaluate-${fileName(model)}-${adapter === null ? "base" : adapterHash(adapter).slice(0, 8)}-${format}`;
 }

@@ -17,7 +17,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./reproduce.js")).default,
   },
   run: {
-    summary: "run an experiment: sft, dpo, traces, distillation, grpo",
+    summary: "run an experiment: sft, dpo, traces, distillation, grpo, ablations",
     load: async () => (await import("./run.js")).default,
   },
   model: {

@@ -4,6 +4,7 @@ import { interruptSignal } from "../cli/interrupt.js";
 import { ENGINE_FORMS } from "../engines/open.js";
 import { agreementLines, agreementWithPeople, openInstruments } from "../experiments/dpo-instruments.js";
 import { writeJson } from "../experiments/run-folder.js";
+import { fileName } from "../file-name.js";
 import { visibleText } from "../report/text.js";
 import { jsonText } from "../terminal.js";
 import { parseCount } from "./open.js";
@@ -27,7 +28,7 @@ export default defineCommand({
   },
   async run({ args }) {
     const pairs = args.pairs === undefined ? {} : { pairs: parseCount("pairs", args.pairs, 1) };
-    const out = resolve(args.out ?? join(RUNS, `judge-${args.engine.replace(/[^\w.-]+/g, "-")}`));
+    const out = resolve(args.out ?? join(RUNS, `judge-${fileName(args.engine)}`));
     const signal = interruptSignal();
     const instruments = await openInstruments(args.engine, join(out, "answers"), signal);
     try {

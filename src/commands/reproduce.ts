@@ -78,7 +78,7 @@ export async function reproduce({ preset, only, seeds, fresh, plan, out, more = 
       { signal },
     );
   if (preset === "paper") console.log(`${await reproductionNeeds(what)}\n`);
-  const stages = [...(await openStages(what, preset, root, only ?? STAGES)), ...more];
+  const stages = [...(await openStages(what, preset, root, only ?? STAGES, root === RUNS ? null : out)), ...more];
   const now = planOf(stages, new Map(), fresh);
   if (plan) {
     console.log(planText(now));

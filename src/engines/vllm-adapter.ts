@@ -44,8 +44,13 @@ export interface ServedRolloutOptions {
   readonly samples: number;
   readonly temperature: number;
   readonly maxNewTokens: number;
-  readonly seed: number;
   readonly signal?: AbortSignal;
+}
+
+export interface ServedPrompt {
+  readonly ids: Int32Array;
+  /** Of all its rollouts; the server draws each from a stream of its own. */
+  readonly seed: number;
 }
 
 export interface ServedGroup extends RolloutGroup {
@@ -81,13 +86,15 @@ export async function loadServedAdapter(
   throw new RequestFault(`${said}: the adapter ${path} was not loaded; does the server see this folder?`, kindOf(reply));
 }
 
-/** Lets the server forget an adapter; none of that name is as good. A server that is gone has forgotten it. */
+/** Forgetting is no work: a server that takes longer hangs. */
+const UNLOAD_MS = 5000;
+
+/** Lets the server forget an adapter; none of that name is as good. A server that is gone, or hangs, is taken for having forgotten it. */
 export async function unloadServedAdapter(options: VllmOptions, name: string, signal?: AbortSignal): Promise<void> {
-  await send({ ...options, backOff: { ...USUAL_BACK_OFF, tries: 1 } }, "unload_lora_adapter", { lora_name: name }, signal).catch(
-    (error: unknown) => {
-      if (!(error instanceof RequestFault)) throw error;
-    },
-  );
+  const once = { ...options, timeoutMs: UNLOAD_MS, backOff: { ...USUAL_BACK_OFF, tries: 1 } };
+  await send(once, "unload_lora_adapter", { lora_name: name }, signal).catch((error: unknown) => {
+    if (!(error instanceof RequestFault)) throw error;
+  });
 }
 
 /**
@@ -99,22 +106,22 @@ export async function* servedRollouts(
   options: VllmOptions,
   adapter: ServedAdapter,
   ids: Ids,
-  prompts: readonly Int32Array[],
+  prompts: readonly ServedPrompt[],
   sampling: ServedRolloutOptions,
 ): AsyncGenerator<ServedGroup | MissedPrompt> {
   let lost: RequestFault | null = null;
   let loading: Promise<void> | null = null;
   const work = async (promptIndex: number, signal: AbortSignal): Promise<ServedGroup | MissedPrompt> => {
     if (lost !== null) return { promptIndex, fault: lost };
-    const random = createRandom(sampling.seed, "served", promptIndex, prompts[promptIndex].join(" "));
+    const { ids: prompt, seed } = prompts[promptIndex];
     const content = {
       model: adapter.name,
-      prompt: [...prompts[promptIndex]],
+      prompt: [...prompt],
       n: sampling.samples,
       max_tokens: sampling.maxNewTokens,
       temperature: sampling.temperature,
       top_p: 1,
-      seed: random.integer(2 ** 31),
+      seed,
       return_token_ids: true,
     };
     const ask = async (): Promise<ServedGroup> => {
@@ -129,7 +136,7 @@ export async function* servedRollouts(
       return { promptIndex, ...readRollouts(reply.body, sampling.samples, ids) };
     };
     try {
-      return await withBackOff(ask, options.backOff ?? USUAL_BACK_OFF, random, signal);
+      return await withBackOff(ask, options.backOff ?? USUAL_BACK_OFF, createRandom(seed, "back off"), signal);
     } catch (fault) {
       if (!(fault instanceof RequestFault)) throw fault;
       if (fault.kind === "unreachable" || fault.kind === "hopeless") lost = fault;

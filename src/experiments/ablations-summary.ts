@@ -79,8 +79,17 @@ export function summariseArm(
   return { ...base, rows: done.rows, modes: Object.fromEntries(modes), seconds: done.summary.seconds };
 }
 
-/** Every arm that is done against the annotated rows, for each mode that both have. @throws DataFormatError for damaged predictions */
-export function armEffects(out: string, done: ReadonlyMap<string, ArmDone>, tests: readonly string[]): ArmEffect[] {
+/**
+ * Every arm that is done against the annotated rows, for each mode that both have.
+ * @param known effects of the same arms that need not be computed again
+ * @throws DataFormatError for damaged predictions
+ */
+export function armEffects(
+  out: string,
+  done: ReadonlyMap<string, ArmDone>,
+  tests: readonly string[],
+  known: readonly ArmEffect[],
+): ArmEffect[] {
   const reference = done.get(REFERENCE);
   if (reference === undefined || tests.length === 0) return [];
   const said = (arm: string, { summary }: ArmDone, mode: Mode, set: string): Prediction[][] =>
@@ -91,6 +100,8 @@ export function armEffects(out: string, done: ReadonlyMap<string, ArmDone>, test
       (mode) => result.summary.modes[mode] !== undefined && reference.summary.modes[mode] !== undefined,
     );
     return modes.map((mode) => {
+      const before = known.find((effect) => effect.arm === arm && effect.mode === mode);
+      if (before !== undefined) return before;
       const sets = tests.map((set) => ({
         set,
         first: said(REFERENCE, reference, mode, set),

@@ -41,7 +41,7 @@ interface PlannedArm extends PlannedPart {
 }
 
 const WORDS = { parts: "arms", unknown: "not measured yet" };
-const run = z.looseObject({ training: z.looseObject({ seconds: z.number() }), evaluationSeconds: z.number() });
+const run = z.looseObject({ seed: z.number(), training: z.looseObject({ seconds: z.number() }), evaluationSeconds: z.number() });
 const doneSchema = z.looseObject({ seconds: z.number(), allRuns: z.array(run) });
 
 /**
@@ -66,11 +66,12 @@ export async function runAblations(
     if (fresh)
       for (const arm of made.arms.filter((one) => isWanted(one, wanted)))
         rmSync(join(out, ARMS, arm.name), { recursive: true, force: true });
-    const plan = readPlan(made, out, wanted);
+    const plan = readPlan(config, made, out, wanted);
     say(planText(plan));
     const done = new Map<string, ArmDone>();
     let effects: ArmEffect[] = [];
     const summarise = (): AblationsSummary => {
+      effects = armEffects(out, done, made.tests, effects);
       const arms = plan.map(({ arm, state, reason }) =>
         summariseArm(arm, { state, reason }, done.get(arm.name) ?? null, made.tests),
       );
@@ -99,14 +100,13 @@ export async function runAblations(
         part.parts = partsOf(summary);
         const harmful = rows.filter(({ harm }) => harm === "harmful").length;
         done.set(arm.name, { rows: { train: rows.length, harmful }, summary });
-        if (news) summarise();
       } catch (error) {
         if (signal?.aborted) throw error;
         markPartFailed(part, place, error instanceof Error ? error.message : String(error));
         say(`${arm.name}: failed: ${part.reason}`);
       }
+      if (news) summarise();
     }
-    effects = armEffects(out, done, made.tests);
     say(`\n${planText(plan)}`);
     return summarise();
   } finally {
@@ -119,16 +119,16 @@ export async function showAblationsPlan(config: AblationsConfig, out: string, on
   const wanted = chosenAblations(only);
   const made = await armsOf(config, out);
   const missing = made.leftOut.map(({ set, reason }) => `left out: ${set}: ${reason}`);
-  return [planText(readPlan(made, out, wanted)), ...missing].join("\n\n");
+  return [planText(readPlan(config, made, out, wanted)), ...missing].join("\n\n");
 }
 
 function isWanted({ ablations }: Arm, wanted: readonly string[]): boolean {
   return ablations.some((ablation) => wanted.includes(ablation));
 }
 
-function readPlan({ arms }: Arms, out: string, wanted: readonly string[]): PlannedArm[] {
+function readPlan({ seeds }: AblationsConfig, { arms }: Arms, out: string, wanted: readonly string[]): PlannedArm[] {
   return arms.map((arm): PlannedArm => {
-    const { summary, ...standing } = partState(join(out, ARMS, arm.name), doneSchema);
+    const { summary, ...standing } = partState(join(out, ARMS, arm.name), doneSchema, seeds, ({ allRuns }) => allRuns);
     return { arm, chosen: isWanted(arm, wanted), ...standing, parts: summary && partsOf(summary) };
   });
 }

@@ -1,6 +1,7 @@
 /** Settings of an experiment: read from "key=value", checked against a schema, compared by field. */
 import { isDeepStrictEqual } from "node:util";
 import { closest } from "../closest.js";
+import { printable } from "../evaluate/table.js";
 
 /** A setting that does not exist, or a value it cannot have. */
 export class ConfigError extends Error {
@@ -43,7 +44,7 @@ export function applySettings<T extends object>(config: T, settings: readonly st
     if (!known.includes(key)) {
       const similar = closest(key, known);
       const hint = similar === null ? `known are ${known.join(", ")}` : `did you mean ${similar}?`;
-      throw new ConfigError(key, `there is no setting "${printable(key)}"; ${hint}`);
+      throw new ConfigError(key, `there is no setting "${quotable(key)}"; ${hint}`);
     }
     if (at < 0) throw new ConfigError(key, `${key} needs a value: ${key}=…, ${schema.allowed[key]}`);
     if (changed.has(key)) throw new ConfigError(key, `${key} is set twice`);
@@ -54,7 +55,7 @@ export function applySettings<T extends object>(config: T, settings: readonly st
   if (result.success) return result.data;
   const [{ path, message }] = result.error.issues;
   const key = String(path[0] ?? "");
-  const written = printable(changed.get(key)?.written ?? "");
+  const written = quotable(changed.get(key)?.written ?? "");
   throw new ConfigError(key, `${key} is "${written}"; it must be ${schema.allowed[key] ?? message}`);
 }
 
@@ -64,7 +65,7 @@ export function checkConfig<T>(value: unknown, schema: ConfigSchema<T>, file: st
   if (result.success) return result.data;
   const [{ path, message }] = result.error.issues;
   const key = path.length === 0 ? null : String(path[0]);
-  const problem = key === null ? message : `${printable(key)} must be ${schema.allowed[key] ?? message}`;
+  const problem = key === null ? message : `${quotable(key)} must be ${schema.allowed[key] ?? message}`;
   throw new ConfigError(key, `${file}: ${problem}. Was it changed by hand? --fresh begins anew`);
 }
 
@@ -87,7 +88,7 @@ export function beginsWith(list: unknown, start: unknown): boolean {
 function shown(value: unknown): string {
   if (value === undefined) return "not set";
   if (Array.isArray(value)) return value.length === 0 ? "empty" : value.map(shown).join(",");
-  return printable(typeof value === "string" ? value : JSON.stringify(value));
+  return quotable(typeof value === "string" ? value : JSON.stringify(value));
 }
 
 function valueLike(present: unknown, written: string): unknown {
@@ -103,6 +104,7 @@ function numberOf(written: string): number {
   return written === "" ? NaN : Number(written);
 }
 
-function printable(value: string): string {
-  return value.replace(/\p{Cc}/gu, " ").slice(0, 200);
+/** What someone wrote, in a message: not all of it where it is long, and on one line. */
+export function quotable(text: string): string {
+  return printable(text.slice(0, 200));
 }

@@ -16,6 +16,7 @@ import { cellName, cellRunFolder } from "./distillation-cells.js";
 import type { DistillationConfig } from "./distillation-config.js";
 import { summariseRun, type CellKey, type CellRun, type DistillationCell } from "./distillation-summary.js";
 import { evaluateInOrder } from "./evaluate-run.js";
+import { onFirstUse } from "./on-first-use.js";
 import { say } from "./progress.js";
 import { claimFolder, writeJson } from "./run-folder.js";
 import type { NamedSet } from "./sets.js";
@@ -82,8 +83,8 @@ export async function runCell(work: CellWork): Promise<CellDone> {
 
   const runs = chosen.map((run) => summarised(work, run));
   const all = [...measured.filter(({ run }) => run !== best).map(({ summary }) => summary), ...runs];
-  const milliseconds = [...new Set([...sweep, ...chosen])].flatMap(({ said }) => [...said.values()].flat());
-  const evaluation = milliseconds.reduce((sum, prediction) => sum + prediction.milliseconds, 0) / 1000;
+  const answers = [...new Set([...sweep, ...chosen])].flatMap(({ said }) => [...said.values()].flat());
+  const evaluation = answers.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000;
   return {
     cell: {
       ...cell,
@@ -178,9 +179,4 @@ async function evaluate(
 function runLabel(cell: CellKey, { learningRates, seeds }: DistillationConfig, learningRate: number, seed: number): string {
   const rate = learningRates.length > 1 ? `, rate ${learningRate}` : "";
   return `${cellName(cell)}${rate}${seeds.length > 1 ? `, seed ${seed}` : ""}`;
-}
-
-function onFirstUse<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
 }

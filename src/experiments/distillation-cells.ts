@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { closest } from "../closest.js";
 import { fileName } from "../file-name.js";
-import { ConfigError } from "./config.js";
+import { ConfigError, quotable } from "./config.js";
 import type { DistillationConfig } from "./distillation-config.js";
 import type { CellKey } from "./distillation-summary.js";
 
@@ -51,14 +51,14 @@ export function chosenCells(config: DistillationConfig, only: readonly string[] 
       if (name === undefined || value === undefined)
         throw new ConfigError(
           "only",
-          `--only is "${printable(text)}"; it must be like teacher=NAME,student=NAME,condition=NAME, with one or more of the three`,
+          `--only is "${quotable(text)}"; it must be like teacher=NAME,student=NAME,condition=NAME, with one or more of the three`,
         );
       if (filter[name] !== undefined) throw new ConfigError("only", `--only says ${name} twice; give --only once more instead`);
       const names: readonly string[] = known[name];
       if (!names.includes(value)) {
         const similar = closest(value, names);
         const hint = similar === null ? `there are ${names.join(", ")}` : `did you mean ${similar}?`;
-        throw new ConfigError("only", `--only: the grid has no ${name} "${printable(value)}"; ${hint}`);
+        throw new ConfigError("only", `--only: the grid has no ${name} "${quotable(value)}"; ${hint}`);
       }
       filter[name] = value;
     }
@@ -81,8 +81,4 @@ export function checkFolders(config: DistillationConfig): void {
       seen.set(fileName(name), name);
     }
   }
-}
-
-function printable(value: string): string {
-  return value.replace(/\p{Cc}/gu, " ").slice(0, 200);
 }

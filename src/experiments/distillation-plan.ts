@@ -11,14 +11,20 @@ import { writeJson } from "./run-folder.js";
 export interface PlannedCell extends CellKey, PlannedPart {}
 
 const WORDS = { parts: "cells", unknown: "of students not measured yet" };
-const summarySchema = z.looseObject({ state: z.literal("done"), seconds: z.number() });
+const run = z.looseObject({ seed: z.number() });
+const summarySchema = z.looseObject({ state: z.literal("done"), seconds: z.number(), runs: z.array(run) });
 
 /** Reads from the folder where the grid stands. A cell whose files cannot be read is left: it is looked at again. */
 export function readPlan(config: DistillationConfig, out: string, chosen: readonly CellKey[]): PlannedCell[] {
   return cellsOf(config).map((cell): PlannedCell => {
-    const { state, reason, seconds } = partState(join(out, cellFolder(cell)), summarySchema);
+    const { state, reason, seconds } = cellState(config, out, cell);
     return { ...cell, chosen: chosen.some((one) => sameCell(one, cell)), state, reason, seconds };
   });
+}
+
+/** Where a cell stands, by its folder. */
+export function cellState({ seeds }: DistillationConfig, out: string, cell: CellKey): Omit<PlannedPart, "chosen"> {
+  return partState(join(out, cellFolder(cell)), summarySchema, seeds, ({ runs }) => runs);
 }
 
 /** Notes that a cell is done; `summary` stands in its folder from then on. */

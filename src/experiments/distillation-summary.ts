@@ -10,6 +10,7 @@ import { signed } from "../evaluate/signed.js";
 import type { Condition } from "../prompts/distillation.js";
 import { sameCell } from "./distillation-cells.js";
 import type { DistillationConfig } from "./distillation-config.js";
+import type { PartState } from "./plan.js";
 import type { TrainingFacts } from "./sft-log.js";
 import type { LeftOut, NamedSet } from "./sets.js";
 import { meanOf } from "./spread.js";
@@ -39,10 +40,8 @@ export interface CellKey {
   readonly condition: Condition;
 }
 
-export type CellState = "done" | "running" | "failed" | "left";
-
 export interface DistillationCell extends CellKey {
-  readonly state: CellState;
+  readonly state: PartState;
   /** Why it failed; null otherwise. */
   readonly reason: string | null;
   /** Traces trained and validated on; null before it was done. */

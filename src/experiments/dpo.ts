@@ -18,7 +18,7 @@ import { judgeFolder, measureJudge, openInstruments, type Instruments } from "./
 import { dpoTrainingFacts, readDpoLog } from "./dpo-log.js";
 import { minePairs, trainingPairs, type MiningFacts } from "./dpo-pairs.js";
 import { trainDpoRun, type DpoRun, type DpoStart } from "./dpo-run.js";
-import { startingRuns } from "./dpo-start.js";
+import { claimStart, startingRuns } from "./dpo-start.js";
 import { summariseDpo, summariseDpoRun, type DpoSummary, type DpoTrained } from "./dpo-summary.js";
 import { predictionsInOrder, takeOverPredictions } from "./evaluate-run.js";
 import { openExperiment, type Experiment } from "./experiment.js";
@@ -59,6 +59,7 @@ export async function runDpo(
     for (const seed of config.seeds) {
       const start = starts.get(seed)!;
       const folder = join(RUNS, `seed-${seed}`);
+      claimStart(join(out, folder), start);
       trained.push(await startingPoint(experiment, seed, start, sets, join(folder, "sft")));
 
       // Mine: k samples a prompt, each intent labelled alone, the judge on those with the right label.

@@ -74,6 +74,7 @@ const step = z.object({
     milliseconds: z.number(),
     sampling: z.number(),
     judging: z.number(),
+    /** Sampled and rewarded: training on them is not counted. */
     rolloutsPerSecond: z.number(),
     residentMiB: z.number(),
   }),
@@ -124,7 +125,8 @@ export interface GrpoTrainingFacts {
   readonly validationF1: readonly { readonly step: number; readonly f1: number }[];
   /** Steps done at the validation whose adapter was kept; 0: the start was not improved on. */
   readonly keptStep: number;
-  readonly rolloutsPerSecond: number;
+  /** Of the whole steps: sampled, rewarded and trained on. */
+  readonly trainedRolloutsPerSecond: number;
   /** Sum of the wall times of steps and validations. */
   readonly seconds: number;
 }
@@ -166,7 +168,7 @@ export function grpoTrainingFacts({ steps, validations }: GrpoLog): GrpoTraining
     last: stretch(steps.slice(-fifth)),
     validationF1: validations.map(({ step: at, f1 }) => ({ step: at, f1 })),
     keptStep: validations.findLast(({ best }) => best)?.step ?? 0,
-    rolloutsPerSecond: stepSeconds > 0 ? sum(({ rollouts }) => rollouts) / stepSeconds : 0,
+    trainedRolloutsPerSecond: stepSeconds > 0 ? sum(({ rollouts }) => rollouts) / stepSeconds : 0,
     seconds,
   };
 }

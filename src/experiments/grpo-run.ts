@@ -66,18 +66,30 @@ export async function trainGrpoRun(
   const judge = queuedJudge(instruments.judge);
   const rewarding = { variant: reward, form: config.format };
 
-  /** n answers a prompt and what they earn. The judge is asked about a prompt's answers while others are still being written. */
+  /**
+   * n answers a prompt and what they earn. The judge is asked about a prompt's answers while others are still being written; when this ends,
+   * however it ends, no question to it is left open.
+   */
   const rollOutAndReward = async (batch: readonly PromptRow[], step: number, stop?: AbortSignal) => {
-    const sampling = { samples, temperature, maxNewTokens, seed, step, ...(stop && { signal: stop }) };
+    const failed = new AbortController();
+    const signal = AbortSignal.any([failed.signal, ...(stop ? [stop] : [])]);
+    const sampling = { samples, temperature, maxNewTokens, seed, step, signal };
     const prompts = batch.map(({ prompt }) => prompt);
     const rewarded: ReturnType<typeof rewardRollouts>[] = [];
-    for await (const { promptIndex, rollouts } of sampler.sample(adapter, prompts, sampling)) {
-      rewarded[promptIndex] = rewardRollouts(rewarding, judge, batch[promptIndex].row, rollouts, stop);
-      // It is awaited below, when all rollouts are there.
-      rewarded[promptIndex].catch(() => undefined);
+    try {
+      for await (const { promptIndex, rollouts } of sampler.sample(adapter, prompts, sampling)) {
+        rewarded[promptIndex] = rewardRollouts(rewarding, judge, batch[promptIndex].row, rollouts, signal);
+        // It is awaited below, when all rollouts are there.
+        rewarded[promptIndex].catch(() => undefined);
+      }
+      const sampled = performance.now();
+      return { groups: await Promise.all(rewarded), sampled };
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    } finally {
+      await Promise.allSettled(rewarded);
     }
-    const sampled = performance.now();
-    return { groups: await Promise.all(rewarded), sampled };
   };
 
   const collect: GrpoOptions<PromptRow, RewardFigures>["collect"] = async (batch, at) => {
@@ -155,5 +167,11 @@ function startingAdapters(
   if (start === null)
     return { adapter: createLora(model.decoder, { r, loraAlpha }, createRandom(seed, "lora")), reference: null };
   const peft = readPeft(join(start, "adapter"));
-  return { adapter: loraFromPeft(model.decoder, peft), reference: loraFromPeft(model.decoder, peft) };
+  const adapter = loraFromPeft(model.decoder, peft);
+  try {
+    return { adapter, reference: loraFromPeft(model.decoder, peft) };
+  } catch (error) {
+    adapter.free();
+    throw error;
+  }
 }

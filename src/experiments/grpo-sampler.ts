@@ -9,6 +9,7 @@ import {
   servedRollouts,
   unloadServedAdapter,
   type ServedAdapter,
+  type ServedPrompt,
   type VllmOptions,
 } from "../engines/vllm-adapter.js";
 import type { LanguageModel } from "../model/language-model.js";
@@ -97,7 +98,8 @@ export function servedSampler(model: LanguageModel, { server, folder, servedFold
     async *sample(adapter, prompts, { samples, temperature = 1.2, maxNewTokens, seed, step, signal }) {
       const served = await load(adapter, signal);
       const waiting = waitFor(what, patience, signal);
-      const sampling = { samples, temperature, maxNewTokens, seed: createRandom(seed, "rollouts", step).integer(2 ** 32) };
+      const sampling = { samples, temperature, maxNewTokens, ...(signal && { signal }) };
+      const seeded = withSeeds(prompts, seed, step);
       let pending = prompts.map((_, i) => i);
       while (pending.length > 0) {
         const asked = pending;
@@ -107,8 +109,8 @@ export function servedSampler(model: LanguageModel, { server, folder, servedFold
           server,
           served,
           ids,
-          asked.map((i) => prompts[i]),
-          { ...sampling, ...(signal && { signal }) },
+          asked.map((i) => seeded[i]),
+          sampling,
         );
         for await (const result of results) {
           const promptIndex = asked[result.promptIndex];
@@ -128,4 +130,18 @@ export function servedSampler(model: LanguageModel, { server, folder, servedFold
     retokenised: () => retokenised,
     close: () => forget(),
   };
+}
+
+/**
+ * Each prompt with the seed of its rollouts: by its tokens and by how many equal prompts come before it, as the local sampler's streams are
+ * named. Equal prompts get other rollouts, and one that is asked for again, alone, gets the same.
+ */
+function withSeeds(prompts: readonly Int32Array[], seed: number, step: number): ServedPrompt[] {
+  const seen = new Map<string, number>();
+  return prompts.map((ids) => {
+    const content = ids.join(" ");
+    const occurrence = seen.get(content) ?? 0;
+    seen.set(content, occurrence + 1);
+    return { ids, seed: createRandom(seed, "served", step, content, occurrence).integer(2 ** 31) };
+  });
 }

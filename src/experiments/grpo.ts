@@ -14,7 +14,7 @@ import type { LanguageModel } from "../model/language-model.js";
 import { GRPO_FORMATS } from "../prompts/grpo.js";
 import { TrainingDataError } from "../train/examples.js";
 import { judgeFolder, measureJudge, openInstruments, type Instruments } from "./dpo-instruments.js";
-import { startingRuns } from "./dpo-start.js";
+import { claimStart, startingRuns } from "./dpo-start.js";
 import { predictionsInOrder, takeOverPredictions } from "./evaluate-run.js";
 import { adapterHash } from "./evaluation.js";
 import { openExperiment, type Experiment } from "./experiment.js";
@@ -62,6 +62,7 @@ export async function runGrpo(
     const trained: GrpoTrained[] = [];
     for (const seed of config.seeds) {
       const start = starts?.get(seed) ?? null;
+      if (start !== null) claimStart(join(out, RUNS, `seed-${seed}`), start);
       trained.push(await startingPoint(experiment, seed, start, sets));
 
       // Train and evaluate with each reward.

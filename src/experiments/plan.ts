@@ -30,15 +30,19 @@ const FAILURE = "failure.json";
 const failureSchema = z.looseObject({ reason: z.string() });
 
 /**
- * Where a part stands, by its folder: done with a summary of this form, failed with a note of the failure, else left. A part whose files
- * cannot be read is left: it is looked at again.
+ * Where a part stands, by its folder: done with a summary of this form that has a run of every seed, failed with a note of the failure, else
+ * left. A part whose files cannot be read is left: it is looked at again; so is one that was done before seeds were added.
+ * @param runs of a summary: those that there has to be one of for each of `seeds`
  */
 export function partState<Done extends { readonly seconds: number }>(
   folder: string,
   done: z.ZodType<Done>,
+  seeds: readonly number[],
+  runs: (summary: Done) => readonly { readonly seed: number }[],
 ): { state: PartState; reason: string | null; seconds: number | null; summary: Done | null } {
   const summary = read(join(folder, SUMMARY), done);
-  if (summary !== null) return { state: "done", reason: null, seconds: summary.seconds, summary };
+  const has = (seed: number): boolean => summary !== null && runs(summary).some((run) => run.seed === seed);
+  if (summary !== null && seeds.every(has)) return { state: "done", reason: null, seconds: summary.seconds, summary };
   const failed = read(join(folder, FAILURE), failureSchema);
   if (failed !== null) return { state: "failed", reason: failed.reason, seconds: null, summary: null };
   return { state: "left", reason: null, seconds: null, summary: null };

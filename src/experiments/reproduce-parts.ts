@@ -6,8 +6,8 @@ import { readJsonl } from "../data/jsonl.js";
 import { readPredictions } from "../evaluate/predictions.js";
 import { throughputOf } from "../evaluate/latency.js";
 import { MANIFEST } from "../train/manifest.js";
-import { cellFolder } from "./distillation-cells.js";
 import type { DistillationConfig } from "./distillation-config.js";
+import { cellState } from "./distillation-plan.js";
 import type { CellKey } from "./distillation-summary.js";
 import type { DpoConfig } from "./dpo-config.js";
 import type { GrpoConfig } from "./grpo-config.js";
@@ -127,12 +127,6 @@ export function grpoParts(config: GrpoConfig, out: string, rows: RowCounts): Par
   );
 }
 
-const cellSchema = z.looseObject({
-  state: z.literal("done"),
-  seconds: z.number(),
-  runs: z.array(z.looseObject({ seed: z.number() })),
-});
-
 /** Each cell, with all rates and seeds. */
 export function distillationParts(config: DistillationConfig, cells: readonly CellKey[], out: string, rows: RowCounts): Part[] {
   const { epochs, learningRates, seeds, trainSet, validationSet, selectionSets, testSets } = config;
@@ -147,12 +141,11 @@ export function distillationParts(config: DistillationConfig, cells: readonly Ce
       ) +
         total(testSets, (set) => cut(set, config.testRows)));
   return cells.map((cell): Part => {
-    const summary = readIf(join(out, cellFolder(cell), "summary.json"), cellSchema);
-    const done = summary !== null && seeds.every((seed) => summary.runs.some((run) => run.seed === seed));
+    const { state, seconds } = cellState(config, out, cell);
     const speed = SPEEDS[cell.student] ?? {};
     const expected =
       times(trainings * epochs * cut(trainSet, config.trainRows), speed.distillationRow) + times(asked, speed.distillationPrompt);
-    return { kind: `cell, ${cell.student}`, done, seconds: done ? summary.seconds : null, expected: known(expected) };
+    return { kind: `cell, ${cell.student}`, done: state === "done", seconds, expected: known(expected) };
   });
 }
 

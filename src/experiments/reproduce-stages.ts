@@ -78,6 +78,7 @@ export function runFolders(root: string, preset: Preset): Readonly<Record<Traini
 /**
  * The stages that are asked for, in their order. A folder that was begun with more seeds or conditions keeps them.
  * @param root the parent of the run folders
+ * @param out the same as the user named it, for a command that is told; null: the default
  * @throws DataFormatError or UnknownSetError for a data set that is damaged, or not known
  */
 export async function openStages(
@@ -85,6 +86,7 @@ export async function openStages(
   preset: Preset,
   root: string,
   names: readonly StageName[],
+  out: string | null,
 ): Promise<Stage[]> {
   const folders = runFolders(root, preset);
   const sft = begun(folders.sft, what.sft, checkSftConfig);
@@ -95,8 +97,14 @@ export async function openStages(
   const sets = await countRows([sft, dpo, grpo, distillation].flatMap(setsOf));
   const cells = withTraces(distillation, chosenCells(distillation, what.cells));
 
-  const seeds = dpo.seeds.some((seed) => !sft.seeds.includes(seed)) ? ` --seeds ${dpo.seeds.join(",")}` : "";
-  const first = { command: `npx true-intents reproduce --preset ${preset} --only sft${seeds}`, asked: names.includes("sft") };
+  // Those of the SFT experiment come first: a folder that was begun can only be gone on with for more.
+  const seeds = [...new Set([sft, dpo, ...(grpo.start === "sft" ? [grpo] : [])].flatMap((one) => one.seeds))];
+  const flags = [
+    ...(seeds.length > sft.seeds.length ? [` --seeds ${seeds.join(",")}`] : []),
+    ...(out === null ? [] : [` --out ${shellWord(out)}`]),
+  ];
+  const command = `npx true-intents reproduce --preset ${preset} --only sft${flags.join("")}`;
+  const first = { command, asked: names.includes("sft") };
   const stages: Readonly<Record<TrainingStage, Stage>> = {
     sft: {
       name: "sft",
@@ -300,4 +308,9 @@ function startMissing(config: Start, out: string, sft: { readonly command: strin
   } catch (error) {
     return `it needs sft first: ${sft.command} (${error instanceof Error ? error.message : String(error)})`;
   }
+}
+
+/** A path as a shell reads it back. */
+function shellWord(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import { evaluateInOrder } from "./evaluate-run.js";
 import { openExperiment, type Experiment } from "./experiment.js";
+import { onFirstUse } from "./on-first-use.js";
 import { say } from "./progress.js";
 import { claimFolder, linkFolder, writeJson } from "./run-folder.js";
 import { loadAtHand, loadNamed, type NamedSet } from "./sets.js";
@@ -115,9 +116,4 @@ async function evaluateOn(
   const label = `${run.mode}, rate ${run.learningRate}, seed ${run.seed}`;
   for await (const { name, said } of evaluateInOrder(model, FORMATS[run.mode], left, folder, label, signal))
     predictions.set(name, said);
-}
-
-function onFirstUse<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
 }

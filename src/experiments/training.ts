@@ -80,30 +80,36 @@ export async function trainAdapter<Figures extends StepFigures>(
 ): Promise<void> {
   const { label, epochs, batchSize, learningRate, seed, patience, keep, maxSteps, validateEvery, measure, signal } = training;
   const [checkpoints, logFile] = [join(folder, "checkpoints"), join(folder, "log.jsonl")];
-  const trainer = createTrainer(model.decoder, adapter, { beta2: training.beta2, weightDecay: training.weightDecay });
   const schedule: Schedule = { kind: training.schedule ?? "cosine", warmupRatio: training.warmupRatio };
-  const totalSteps = Math.min(maxSteps ?? Infinity, epochs * Math.ceil(training.rows / batchSize));
-  const plan: TrainingPlan = { totalSteps, learningRate, schedule, seed, adapterSize: adapter.size };
+  const stepsPerEpoch = Math.ceil(training.rows / batchSize);
+  const totalSteps = Math.min(maxSteps ?? Infinity, epochs * stepsPerEpoch);
+  const plan: TrainingPlan = { totalSteps, stepsPerEpoch, learningRate, schedule, seed, adapterSize: adapter.size };
 
-  const from = loadCheckpoint(
-    checkpoints,
-    plan,
-    (mark) => logHolds(logFile, mark),
-    (name, problem) => say(`${label}: the checkpoint ${name} is not used: ${problem}`),
-  );
-  if (from !== null) say(`${label}: going on from ${from.name}`);
-  const log = openRunLog(logFile, from?.log ?? null);
-  const done = from === null ? 0 : from.state.epoch * Math.ceil(training.rows / batchSize) + from.state.position;
-  const progress = showWork(label, totalSteps, done);
-  const saving = { milliseconds: 0, last: performance.now() };
-  const save = (state: TrainingState): void => {
-    const started = performance.now();
-    saveCheckpoint(checkpoints, plan, state, log.mark());
-    saving.last = performance.now();
-    saving.milliseconds += saving.last - started;
-  };
-  let epochNote = "";
+  const opened = [() => adapter.free()];
   try {
+    const trainer = createTrainer(model.decoder, adapter, { beta2: training.beta2, weightDecay: training.weightDecay });
+    opened.push(() => trainer.free());
+    const from = loadCheckpoint(
+      checkpoints,
+      plan,
+      (mark) => logHolds(logFile, mark),
+      (name, problem) => say(`${label}: the checkpoint ${name} is not used: ${problem}`),
+    );
+    if (from !== null) say(`${label}: going on from ${from.name}`);
+    const log = openRunLog(logFile, from?.log ?? null);
+    opened.push(() => log.close());
+    const done = from === null ? 0 : from.state.epoch * stepsPerEpoch + from.state.position;
+    const progress = showWork(label, totalSteps, done);
+    opened.push(() => progress.stop());
+    const saving = { milliseconds: 0, last: performance.now() };
+    const save = (state: TrainingState): void => {
+      const started = performance.now();
+      saveCheckpoint(checkpoints, plan, state, log.mark());
+      saving.last = performance.now();
+      saving.milliseconds += saving.last - started;
+    };
+    let epochNote = "";
+
     await train(trainer, {
       epochs,
       batchSize,
@@ -140,9 +146,6 @@ export async function trainAdapter<Figures extends StepFigures>(
     rmSync(checkpoints, { recursive: true, force: true });
     say(`${label}: trained; checkpoints took ${(saving.milliseconds / 1000).toFixed(2)} s${epochNote}`);
   } finally {
-    progress.stop();
-    log.close();
-    trainer.free();
-    adapter.free();
+    for (const close of opened.toReversed()) close();
   }
 }

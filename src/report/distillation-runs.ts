@@ -5,7 +5,8 @@ import { checkRow } from "../data/rows.js";
 import { throughputOf, type Throughput } from "../evaluate/latency.js";
 import { constantScores, score } from "../evaluate/metrics.js";
 import type { Prediction } from "../evaluate/predictions.js";
-import type { CellKey, CellState } from "../experiments/distillation-summary.js";
+import type { CellKey } from "../experiments/distillation-summary.js";
+import type { PartState } from "../experiments/plan.js";
 import { readJson } from "../experiments/run-folder.js";
 import { meanOf } from "../experiments/spread.js";
 import { CONDITIONS, type Condition } from "../prompts/distillation.js";
@@ -29,7 +30,7 @@ export interface CellRunRecord {
 
 /** A cell; teacher and student by their short names. */
 export interface CellRecord extends CellKey {
-  readonly state: CellState;
+  readonly state: PartState;
   readonly reason: string | null;
   /** Traces trained on. */
   readonly traces: number | null;

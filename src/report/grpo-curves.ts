@@ -125,7 +125,7 @@ export function trainingTable(run: GrpoRecord): object[] {
   const share = (part: number, whole: number): string => (whole === 0 ? "–" : `${((100 * part) / whole).toFixed(1)}%`);
   return rewardsOf(run).flatMap((reward) =>
     trainedRuns(run, reward).map(({ seed, training }) => {
-      const { first, last, validationF1, keptStep, steps, rolloutsPerSecond, seconds } = training;
+      const { first, last, validationF1, keptStep, steps, trainedRolloutsPerSecond, seconds } = training;
       const kept = validationF1.find(({ step }) => step === keptStep);
       return {
         ...{ model: conditionName(reward, run.start), seed, steps },
@@ -137,7 +137,7 @@ export function trainingTable(run: GrpoRecord): object[] {
         "no verdict": share(training.unjudged, training.judged),
         "step kept": keptStep,
         "validation F1 there": kept?.f1.toFixed(3),
-        "rollouts a second": rolloutsPerSecond.toFixed(1),
+        "rollouts a second": trainedRolloutsPerSecond.toFixed(1),
         minutes: (seconds / 60).toFixed(1),
       };
     }),

@@ -11,6 +11,7 @@ import { plotlyFile } from "./plotly.js";
 import { visibleText } from "./text.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+const NOTEBOOKS = join(root, "notebooks");
 
 /** A notebook does not exist, or nothing here can execute it; the message says what to do. */
 export class NotebookError extends Error {
@@ -53,7 +54,7 @@ export interface RenderOptions {
  * @throws the signal's reason once it aborts.
  */
 export async function renderNotebooks(names: readonly string[], options: RenderOptions = {}): Promise<RenderedNotebook[]> {
-  const folder = options.folder ?? join(root, "notebooks");
+  const folder = options.folder ?? NOTEBOOKS;
   const output = options.output ?? join(root, "results", "notebooks");
   const chosen = choose(names, folder);
   const { python, kernel, jupyterPath } = notebookEnvironment(root);
@@ -80,11 +81,16 @@ export function describeFailure({ name, failure }: RenderedNotebook): string {
   return visibleText(`${name}, ${failure.cell === null ? "before the first cell" : `cell ${failure.cell}`}: ${failure.error}`);
 }
 
-function choose(names: readonly string[], folder: string): string[] {
-  const all = readdirSync(folder)
+/** Names of the notebooks in a folder, in their order. */
+export function notebookNames(folder = NOTEBOOKS): string[] {
+  return readdirSync(folder)
     .filter((file) => file.endsWith(".ipynb"))
     .map((file) => basename(file, ".ipynb"))
     .sort();
+}
+
+function choose(names: readonly string[], folder: string): string[] {
+  const all = notebookNames(folder);
   if (names.length === 0) return all;
   const wanted = names.map((name) => basename(name, ".ipynb"));
   for (const name of wanted) {

@@ -5,6 +5,9 @@
  *                          state.json            where in the data, which generator state, losses so far, schedule, place in the log
  *                          manifest.json         sha256 of the two
  *
+ * It is named by the batches that are done, not by optimiser steps, which stand still where a batch has nothing to learn from: the newest
+ * has the highest number, and at the same one the state after an epoch's validation ("-epoch") comes last.
+ *
  * A checkpoint is written beside, synced and renamed, so that under its name it is whole; the last two are kept.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -20,6 +23,7 @@ import type { Schedule } from "./schedule.js";
 /** What training is a part of; a checkpoint of another plan is not gone on with. */
 export interface TrainingPlan {
   readonly totalSteps: number;
+  readonly stepsPerEpoch: number;
   /** Peak. */
   readonly learningRate: number;
   readonly schedule: Schedule;
@@ -55,6 +59,7 @@ const schema = z.strictObject({
   best: z.strictObject({ epoch: whole, loss: finite }).nullable(),
   plan: z.strictObject({
     totalSteps: whole,
+    stepsPerEpoch: whole,
     learningRate: finite,
     schedule: z.strictObject({ kind: z.enum(["constant", "cosine", "linear"]), warmupRatio: finite }),
     seed: whole,
@@ -66,7 +71,8 @@ const schema = z.strictObject({
 /** Saves a checkpoint, then removes all but the last two. Throws what the file system throws: a state that is not saved is no secret. */
 export function saveCheckpoint(folder: string, plan: TrainingPlan, state: TrainingState, log: LogMark): void {
   const { trainer, best, ...rest } = state;
-  const name = `step-${String(trainer.step).padStart(6, "0")}${state.position === 0 ? "-epoch" : ""}`;
+  const batches = state.epoch * plan.stepsPerEpoch + state.position;
+  const name = `step-${String(batches).padStart(6, "0")}${state.position === 0 ? "-epoch" : ""}`;
   const temporary = join(folder, `${name}.tmp`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });

@@ -8,7 +8,7 @@ import { prepareTraining, type Decoder } from "../model/decoder.js";
 import { forward } from "../model/forward.js";
 import { activateLora, type LoraAdapter } from "../model/lora.js";
 import type { AdamWState } from "../tensor/ops.js";
-import { keep, type Tensor } from "../tensor/tensor.js";
+import { keep, scope, type Tensor } from "../tensor/tensor.js";
 
 export interface OptimiserOptions {
   /** Defaults of torch.optim.AdamW: 0.9, 0.999, 1e-8. */
@@ -65,8 +65,10 @@ export class TrainingError extends Error {
 
 export function createTrainer(decoder: Decoder, adapter: LoraAdapter, options: OptimiserOptions = {}): LoraTrainer {
   prepareTraining(decoder);
-  const zeros = () => keep(decoder.ops.device.upload(new Float32Array(adapter.size), [adapter.size]));
-  const moments = { first: zeros(), second: zeros() };
+  const zeros = (): Tensor => decoder.ops.device.upload(new Float32Array(adapter.size), [adapter.size]);
+  // In a scope: the first does not stay where the second cannot be made.
+  const moments = scope(() => ({ first: zeros(), second: zeros() }));
+  for (const moment of Object.values(moments)) keep(moment);
   return {
     decoder,
     adapter,

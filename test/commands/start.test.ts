@@ -1,5 +1,5 @@
 /** `npm start` is the small reproduction with the notebooks: what it promises about itself. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -31,11 +31,18 @@ it("trains both modes, needs nothing that must be asked for, and leaves its run 
 
 it("is expected to take about three quarters of an hour, of which every part is known", async () => {
   const what = reproduction("small");
-  const plan = planOf([...(await openStages(what, "small", folder, STAGES)), NOTEBOOKS]);
+  const plan = planOf([...(await openStages(what, "small", folder, STAGES, null)), NOTEBOOKS]);
   const { seconds, unknown } = timeLeft(plan);
   expect(unknown).toBe(0);
   expect(seconds).toBeGreaterThan(20 * 60);
   expect(seconds).toBeLessThan(55 * 60);
+});
+
+it("counts the notebooks that there are", () => {
+  const there = readdirSync(fileURLToPath(new URL("../../notebooks", import.meta.url))).filter((file) => file.endsWith(".ipynb"));
+  const { parts } = NOTEBOOKS.look();
+  expect(parts).toHaveLength(there.length);
+  expect(parts.reduce((sum, { expected }) => sum + expected!, 0)).toBe(25 * there.length);
 });
 
 it("shows its plan, the notebooks last, and takes no other size", async () => {

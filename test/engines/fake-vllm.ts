@@ -14,6 +14,8 @@ export interface FakeVllm {
   readonly keys: Set<string | undefined>;
   /** Bodies of the completions asked for. */
   readonly asked: CompletionBody[];
+  /** Whether it takes requests to unload and never answers them. */
+  hang: boolean;
   close(): Promise<void>;
 }
 
@@ -95,6 +97,7 @@ export async function startFakeVllm({ answer, fixed = false }: FakeVllmOptions =
       response.writeHead(200).end(`Success: LoRA adapter '${name}' added successfully.`);
     } else if (path === "/v1/unload_lora_adapter") {
       seen.push(`unload ${name}`);
+      if (fake.hang) return;
       if (!loaded.delete(name)) {
         error(response, 404, `The lora adapter '${name}' cannot be found.`);
         return;
@@ -110,6 +113,7 @@ export async function startFakeVllm({ answer, fixed = false }: FakeVllmOptions =
     seen,
     keys,
     asked,
+    hang: false,
     close: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(() => resolve()));

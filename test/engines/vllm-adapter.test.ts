@@ -20,7 +20,7 @@ const IDS = {
   eosIds: [0, 1],
 };
 const QUICK = { tries: 4, baseMs: 2, longestMs: 20 };
-const SAMPLING = { samples: 2, temperature: 1.2, maxNewTokens: 8, seed: 5 };
+const SAMPLING = { samples: 2, temperature: 1.2, maxNewTokens: 8 };
 
 let folder: string;
 let server: FakeVllm | undefined;
@@ -40,7 +40,7 @@ const adapter = (name = "first") => ({ name, path: folder });
 
 async function rollouts(fake: FakeVllm, prompts: readonly string[]): Promise<(ServedGroup | MissedPrompt)[]> {
   const found: (ServedGroup | MissedPrompt)[] = [];
-  const encoded = prompts.map(IDS.encode);
+  const encoded = prompts.map((text, i) => ({ ids: IDS.encode(text), seed: 5 + i }));
   for await (const group of servedRollouts(options(fake), adapter(), IDS, encoded, SAMPLING)) found[group.promptIndex] = group;
   return found;
 }
@@ -119,7 +119,10 @@ describe("rollouts", () => {
       max_tokens: 8,
       return_token_ids: true,
     });
-    expect(new Set(fake.asked.map(({ seed }) => seed)).size).toBe(2);
+    expect(fake.asked.map(({ prompt, seed }) => [prompt[0], seed]).toSorted()).toEqual([
+      [97, 5],
+      [99, 6],
+    ]);
   });
 
   it("tokenises the text anew where ids are missing, ends it as the server did, and counts that", async () => {

@@ -1,5 +1,5 @@
 /** The ablations on a tiny model and sets that the test writes: all arms, stopped and gone on with, in part, failing, and without a pool. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -120,6 +120,11 @@ describe("the arms", () => {
     clearInterval(watch);
     expect(existsSync(join(out, "arms", "annotated", "summary.json"))).toBe(true);
     expect(existsSync(join(out, "arms", "pool"))).toBe(false);
+    // What is known so far is in the summary, the differences too.
+    const { arms, effects } = JSON.parse(readFileSync(join(out, "summary.json"), "utf8")) as AblationsSummary;
+    const done = arms.filter(({ state }) => state === "done").map(({ name }) => name);
+    expect(done.slice(0, 2)).toEqual(["annotated", "other-labels"]);
+    expect(effects).toEqual(summary.effects.filter(({ arm }) => done.includes(arm)));
     const again = said.length;
     await runAblations(config, out);
     expect(said.slice(again)).not.toContain("annotated (");
@@ -140,6 +145,17 @@ describe("the arms", () => {
     await runAblations(config, out, { only: ["mix"], fresh: true });
     expect([existsSync(marked), existsSync(kept)]).toEqual([false, true]);
     await expect(runAblations({ ...config, epochs: 3 }, out)).rejects.toThrow(RunFolderError);
+  }, 120_000);
+
+  it("are trained with added seeds where they are asked for", async () => {
+    const out = join(folder, "seeds");
+    const labels = { ...config, shares: [], seeds: [22] } as const;
+    await runAblations(labels, out, { only: ["source,mix"] });
+    const more = { ...labels, seeds: [22, 42] } as const;
+    const { arms } = await runAblations(more, out, { only: ["mix"] });
+    expect(arms.filter(({ state }) => state === "done").map(({ name }) => name)).toEqual(["annotated", "mix"]);
+    const seeds = (arm: string): string[] => readdirSync(join(out, "arms", arm, "classification", "lr-0.01"));
+    expect([seeds("mix"), seeds("other-labels")]).toEqual([["seed-22", "seed-42"], ["seed-22"]]);
   }, 120_000);
 
   it("that cannot be had are left out with the reason, and the others are run", async () => {

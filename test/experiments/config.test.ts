@@ -62,6 +62,7 @@ describe("sftConfig", () => {
     ["modes=generation,both", /modes is "generation,both"; it must be generation, classification, or both/],
     ["precision=float16", /precision is "float16"; it must be auto, float32 or bfloat16/],
     ["beta2=1", /beta2 is "1"; it must be a number from 0, below 1/],
+    ["epochs=1\u202e2", /epochs is "1 2"; it must be/],
     ["model=\u001b[31m", /model is " \[31m"; it must be a model's name/],
   ])("refuses %j in words", (setting, words) => {
     expect(() => sftConfig(small, [setting])).toThrow(ConfigError);

@@ -49,6 +49,7 @@ describe("chosenCells", () => {
     ["teacher=a,teacher=b", /says teacher twice; give --only once more/],
     ["condition=human", /no condition "human"; did you mean human_intent\?/],
     ["student=zzzzzzzzz", /no student "zzzzzzzzz"; there are s, org\/t/],
+    ["student=a\u202eb", /no student "a b"/],
     ["student=\u001b[31m", /no student " \[31m"/],
   ])("refuses %j", (only, message) => {
     expect(() => chosenCells(config, [only])).toThrow(message);
@@ -63,6 +64,9 @@ describe("chosenCells", () => {
 
 describe("the plan", () => {
   const out = (): string => mkdtempSync(join(folder, "out-"));
+  const finished = (seconds: number, seeds: readonly number[] = config.seeds) => ({
+    ...{ state: "done", seconds, runs: seeds.map((seed) => ({ seed })) },
+  });
   const at = (plan: readonly PlannedCell[], i: number): PlannedCell => plan[i];
 
   it("reads what is done, failed and left from the cells' folders", () => {
@@ -70,7 +74,7 @@ describe("the plan", () => {
     const plan = readPlan(config, where, cellsOf(config));
     expect(plan.every(({ state }) => state === "left")).toBe(true);
     mkdirSync(join(where, cellFolder(at(plan, 0))), { recursive: true });
-    markDone(at(plan, 0), where, { ...{ state: "done", seconds: 100 } });
+    markDone(at(plan, 0), where, finished(100));
     markFailed(at(plan, 1), where, "no room");
     expect(readPlan(config, where, cellsOf(config))).toEqual(plan);
     expect(plan.slice(0, 3).map(({ state, seconds, reason }) => [state, seconds, reason])).toEqual([
@@ -81,10 +85,23 @@ describe("the plan", () => {
     // A cell fails after all, then succeeds.
     markFailed(at(plan, 0), where, "lost");
     mkdirSync(join(where, cellFolder(at(plan, 1))), { recursive: true });
-    markDone(at(plan, 1), where, { ...{ state: "done", seconds: 50 } });
+    markDone(at(plan, 1), where, finished(50));
     expect(readPlan(config, where, cellsOf(config)).slice(0, 2)).toEqual(plan.slice(0, 2));
     writeFileSync(join(where, cellFolder(at(plan, 1)), "summary.json"), "{ damaged");
     expect(readPlan(config, where, cellsOf(config))[1].state).toBe("left");
+  });
+
+  it("takes a cell that has no run of an added seed for left", () => {
+    const where = out();
+    const plan = readPlan(config, where, cellsOf(config));
+    for (const [i, seeds] of [[22], [22, 42], [42]].entries()) {
+      mkdirSync(join(where, cellFolder(at(plan, i))), { recursive: true });
+      markDone(at(plan, i), where, finished(100, seeds));
+    }
+    const states = (seeds: readonly [number, ...number[]]) =>
+      readPlan({ ...config, seeds }, where, cellsOf(config)).map(({ state }) => state);
+    expect(states([22]).slice(0, 4)).toEqual(["done", "done", "left", "left"]);
+    expect(states([22, 42]).slice(0, 4)).toEqual(["left", "done", "left", "left"]);
   });
 
   it("estimates by what cells of the same student took, and says of how many it cannot", () => {

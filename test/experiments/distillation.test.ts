@@ -1,5 +1,5 @@
 /** The distillation grid on a tiny model and traces that the test writes: run, stopped, gone on with, failing, and asked for in part. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -196,6 +196,23 @@ describe("runDistillation", () => {
     await runDistillation(two, out, { only: ["teacher=ann"], fresh: true });
     expect(log("bob")).toBe(bob);
     expect(log("ann")).not.toBe(ann);
+  });
+
+  it("trains added seeds in the cells that are asked for alone", async () => {
+    const out = join(folder, "seeds");
+    const grid = small({ teachers: ["ann", "bob"] });
+    await runDistillation(grid, out);
+    const more = { ...grid, seeds: [22, 42] } as const;
+    expect(showPlan(more, out)).toContain("0 of 2 cells done, 2 left");
+    expect(states(await runDistillation(more, out, { only: ["teacher=ann"] }))).toEqual(["done", "left"]);
+    const trained = (teacher: string): string[] =>
+      readdirSync(join(out, "cells", teacher, "tiny-random", "no_intent", "lr-0.01"));
+    expect([trained("ann"), trained("bob")]).toEqual([["seed-22", "seed-42"], ["seed-22"]]);
+    const both = await runDistillation(more, out);
+    expect(both.cells.map(({ state, runs }) => [state, runs.length])).toEqual([
+      ["done", 2],
+      ["done", 2],
+    ]);
   });
 
   it("chooses the rate by validation F1, then runs the other seeds at it; tests are for the chosen rate alone", async () => {

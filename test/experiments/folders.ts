@@ -26,7 +26,9 @@ export function contents(folder: string): Map<string, string> {
 }
 
 const TIMES = new Set(
-  "timing milliseconds tokensPerSecond pairsPerSecond rolloutsPerSecond seconds evaluationSeconds date commit".split(" "),
+  "timing milliseconds tokensPerSecond pairsPerSecond rolloutsPerSecond trainedRolloutsPerSecond seconds evaluationSeconds date commit".split(
+    " ",
+  ),
 );
 
 function withoutTimes(file: string): string {

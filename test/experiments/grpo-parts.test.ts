@@ -210,7 +210,7 @@ describe("grpoTrainingFacts", () => {
       first: { unparsed: 0.25, truncated: 0, meanLength: 1.5 },
       last: { meanLength: 9.5, kl: 0.08 },
       ...{
-        rolloutsPerSecond: 32,
+        trainedRolloutsPerSecond: 32,
         validationF1: [
           { step: 0, f1: 0.5 },
           { step: 5, f1: 0.7 },

@@ -1,5 +1,5 @@
 /** The GRPO experiment on a tiny model that was taught intents, rewarded for those that the rows want. */
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { adapterHash } from "../../src/experiments/evaluation.js";
@@ -130,6 +130,20 @@ describe("runGrpo", () => {
     const before = judge.asked.length;
     expect(await runGrpo(config, out)).toEqual(summary);
     expect(judge.asked.length).toBe(before);
+  });
+
+  it("keeps no prediction of a start that was trained anew", async () => {
+    const [own, sft] = [join(folder, "own"), join(folder, "own-sft")];
+    cpSync(join(folder, "sft"), sft, { recursive: true, verbatimSymlinks: true });
+    const one = { ...config, sft: "../own-sft", rewards: ["label_only"], steps: 1, validateEvery: 1, watched: 0 } as const;
+    await runGrpo(one, own);
+    // As a stop before training leaves it.
+    rmSync(join(own, "runs", "seed-22", "label_only"), { recursive: true });
+    const adapter = join(sft, "generation", "lr-0.01", "seed-22", "adapter", "adapter_model.safetensors");
+    const other = readFileSync(adapter);
+    other[other.length - 1] ^= 1;
+    writeFileSync(adapter, other);
+    await expect(runGrpo(one, own)).rejects.toThrow(/seed-22: began from another adapter/);
   });
 
   it("says what to run first, and which field of a folder differs", async () => {

@@ -27,8 +27,12 @@ let judge: FakeJudge;
 let what: Reproduction;
 let results: readonly StageResult[];
 
-const open = (names: readonly StageName[] = STAGES, change: Partial<Reproduction> = {}, where = root) =>
-  openStages({ ...what, ...change }, "smoke", where, names);
+const open = (
+  names: readonly StageName[] = STAGES,
+  change: Partial<Reproduction> = {},
+  where = root,
+  named: string | null = null,
+) => openStages({ ...what, ...change }, "smoke", where, names, named);
 
 beforeAll(async () => {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
@@ -125,7 +129,7 @@ describe("stages", () => {
     expect(grpo.reason).toMatch(/grpo-smoke is of other settings \(learningRate was 0\.001 and is 0\.5\); --fresh begins anew/);
   });
 
-  it("say what to run first, and what is not at hand", async () => {
+  it("say what to run first", async () => {
     const empty = join(folder, "empty");
     const reasons = async (names: readonly StageName[], change: Partial<Reproduction> = {}) =>
       planOf(await open(names, change, empty)).map(({ state, reason }) => `${state}: ${reason}`);
@@ -136,6 +140,30 @@ describe("stages", () => {
     expect(await reasons(["dpo"], { dpo: { ...what.dpo, seeds: [22, 7] } })).toEqual([
       expect.stringContaining("--only sft --seeds 22,7 ("),
     ]);
+    const seeds = (of: readonly [number, ...number[]]) => ({
+      dpo: { ...what.dpo, seeds: of },
+      grpo: { ...what.grpo, seeds: [22, 5] as const },
+    });
+    for (const reason of await reasons(["dpo", "grpo", "latency"], seeds([22, 7]))) expect(reason).toContain(" --seeds 22,7,5");
+    // Where GRPO does not start from SFT, its seeds are no matter.
+    const alone = seeds([22]);
+    expect(await reasons(["dpo"], { ...alone, grpo: { ...alone.grpo, start: "instruct" } })).toEqual([
+      expect.stringContaining("--only sft ("),
+    ]);
+  });
+
+  it.each([
+    ["../my-runs", "../my-runs"],
+    ["it's mine", String.raw`'it'\''s mine'`],
+  ])("name the folder %j in a command as it was named", async (named, word) => {
+    const [dpo] = planOf(await open(["dpo"], {}, join(folder, "empty"), named));
+    expect(dpo.reason).toContain(`--only sft --out ${word} (`);
+  });
+
+  it("say which data and traces are not at hand", async () => {
+    const empty = join(folder, "empty");
+    const reasons = async (names: readonly StageName[], change: Partial<Reproduction> = {}) =>
+      planOf(await open(names, change, empty)).map(({ state, reason }) => `${state}: ${reason}`);
     const traceless = { ...what.distillation, traces: empty };
     expect(await reasons(["distillation"], { distillation: traceless })).toEqual([
       expect.stringMatching(/^left out: traces of .* by ann/),

@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createRandom } from "../../src/random.js";
 import { loadCheckpoint, saveCheckpoint, type Checkpoint, type TrainingPlan } from "../../src/train/checkpoint.js";
 import type { TrainingState } from "../../src/train/loop.js";
+import { writeManifest } from "../../src/train/manifest.js";
 
 let folder: string;
 beforeEach(() => {
@@ -27,6 +28,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const SIZE = 40;
 const plan: TrainingPlan = {
   totalSteps: 9,
+  stepsPerEpoch: 3,
   learningRate: 1e-3,
   schedule: { kind: "cosine", warmupRatio: 0.1 },
   seed: 22,
@@ -77,6 +79,34 @@ describe("checkpoints", () => {
     saveCheckpoint(folder, plan, { ...last, epoch: 0, position: 3, validationLosses: [], best: null }, log);
     saveCheckpoint(folder, plan, last, log);
     expect(load()?.state).toEqual(last);
+  });
+
+  it("are in the order of batches where batches take no optimiser step, and where they take several", () => {
+    const last = stateAt(3);
+    saveCheckpoint(folder, plan, last, log);
+    for (const position of [1, 2]) {
+      saveCheckpoint(folder, plan, { ...last, position }, log);
+      expect(load()?.state).toEqual({ ...last, position });
+    }
+    for (const [position, step] of [
+      [1, 60],
+      [2, 62],
+    ])
+      saveCheckpoint(folder, plan, { ...last, epoch: 2, position, trainer: { ...last.trainer, step } }, log);
+    saveCheckpoint(folder, plan, { ...last, epoch: 2, position: 3, trainer: { ...last.trainer, step: 62 } }, log);
+    expect(load()?.state).toMatchObject({ epoch: 2, position: 3, trainer: { step: 62 } });
+  });
+
+  it("of an earlier form are told of and removed", () => {
+    save(4);
+    const file = join(folder, "step-000004", "state.json");
+    const state = JSON.parse(readFileSync(file, "utf8")) as { plan: { stepsPerEpoch?: number } };
+    delete state.plan.stepsPerEpoch;
+    writeFileSync(file, JSON.stringify(state));
+    writeManifest(join(folder, "step-000004"), ["state.json", "tensors.safetensors"]);
+    expect(load()).toBeNull();
+    expect(problems).toEqual(["step-000004: state.json is of another version"]);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("are found out wherever a file was cut off or a bit was turned, and the one before is used", () => {

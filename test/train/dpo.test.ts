@@ -221,7 +221,7 @@ describe("on a small model", () => {
   it("stopped after any step, goes on through a checkpoint on disk to the same bytes and reports", async () => {
     const folder = mkdtempSync(join(tmpdir(), "dpo-"));
     const schedule = { kind: "cosine", warmupRatio: 0.1 } as const;
-    const plan: TrainingPlan = { totalSteps: 6, learningRate: 5e-3, schedule, seed: 3, adapterSize: 0 };
+    const plan: TrainingPlan = { totalSteps: 6, stepsPerEpoch: 3, learningRate: 5e-3, schedule, seed: 3, adapterSize: 0 };
     const save = (state: TrainingState): void => saveCheckpoint(folder, plan, state, { bytes: 0, sha256: "" });
     const load = (): TrainingState => loadCheckpoint(folder, plan, () => true, expect.unreachable)!.state;
     /** Two epochs of three steps, each with a validation. */

@@ -361,7 +361,7 @@ describe("on a small model", () => {
   it("stopped after any batch, or in the middle of sampling, goes on through a checkpoint to the same bytes and reports", async () => {
     const folder = mkdtempSync(join(tmpdir(), "grpo-"));
     const schedule = { kind: "constant", warmupRatio: 0 } as const;
-    const plan: TrainingPlan = { totalSteps: 4, learningRate: 1e-2, schedule, seed: 3, adapterSize: 0 };
+    const plan: TrainingPlan = { totalSteps: 4, stepsPerEpoch: 2, learningRate: 1e-2, schedule, seed: 3, adapterSize: 0 };
     const save = (state: TrainingState): void => saveCheckpoint(folder, plan, state, { bytes: 0, sha256: "" });
     const load = (): TrainingState => loadCheckpoint(folder, plan, () => true, expect.unreachable)!.state;
     const run = (from: TrainingState | null, reports: unknown[], stop?: { step: number; inSampling: boolean }) => {
