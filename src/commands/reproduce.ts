@@ -33,7 +33,7 @@ export default defineCommand({
     preset: {
       type: "string",
       default: "small",
-      description: "smoke (a minute or two), small (about 45 minutes on two cores) or paper (GPUs)",
+      description: "smoke (a minute or two), small (about 50 minutes on two cores) or paper (GPUs)",
     },
     only: { type: "string", description: `Some stages alone: ${STAGES.join(",")}`, valueHint: "STAGE,…" },
     seeds: { type: "string", description: "Of every experiment, such as 22,42,123 (default: the preset's)", valueHint: "N,…" },

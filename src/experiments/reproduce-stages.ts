@@ -52,7 +52,7 @@ export interface Reproduction {
 }
 
 /**
- * The experiments at a size. `small` is cut to about 45 minutes on two cores: LE-DPO and IF-DPO without their union, the smaller student of the
+ * The experiments at a size. `small` is cut to about 50 minutes on two cores: LE-DPO and IF-DPO without their union, the smaller student of the
  * larger teacher, GRPO with the paper's reward alone. What was cut goes on in the same folders: `run dpo`, `run distillation`, `run grpo`.
  * @param seeds of every experiment, "22,42,123"; default: each preset's own, of `smoke` the first
  * @throws ConfigError if they are no seeds
