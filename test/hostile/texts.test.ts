@@ -166,7 +166,7 @@ describe("in a terminal", () => {
     "the plan of a grid": () => gridPlanText(cells.map((cell) => ({ ...cell, chosen: true, state: "failed", reason: cell.teacher, seconds: null }))), // prettier-ignore
     "the plan of a reproduction": () =>
       planText(TEXTS.map((text) => ({ name: "sft", what: text, state: "failed", reason: text, parts: [] }))),
-    "the table of a reproduction": async () => {
+    "the table of a reproduction": () => {
       const run = { mode: "generation", learningRate: 0.001, chosen: true, seed: 1 } as const;
       const sft = writeExperiment([{ ...run, predictions: { xstest: said([0]) } }], ["xstest"], join(folder, "sft"));
       const file = join(sft, "summary.json");
