@@ -36,7 +36,7 @@ export { runSft } from "./experiments/sft.js";
 export { agreement, cohenKappa } from "./intent/agreement.js";
 export { embeddingJudge, fitThresholds, type CosineThresholds } from "./intent/embedding-judge.js";
 export { engineJudge, type EngineJudge, type JudgeTally } from "./intent/engine-judge.js";
-export { humanPairsOf, type HumanIntentPair } from "./intent/human-pairs.js";
+export { annotatedPairsOf, type AnnotatedIntentPair } from "./intent/annotated-pairs.js";
 export { judgeAgreement, type JudgeAgreement, type JudgeAgreementOptions } from "./intent/judge-agreement.js";
 export type { IntentToJudge, Judge, JudgeVerdict } from "./intent/judge.js";
 export { mineIntentErrors, MiningError, type MiningOptions, type MiningResult } from "./intent/mine.js";

@@ -1,6 +1,5 @@
 import { defineCommand } from "citty";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { UsageError } from "../cli/arguments.js";
 import { interruptSignal } from "../cli/interrupt.js";
 import { closest } from "../closest.js";
@@ -14,8 +13,8 @@ import { jsonText } from "../terminal.js";
 import { columnArgs, columnFlags } from "./columns.js";
 import { DEFAULT_SETS, openSets, summaryText } from "./evaluate.js";
 import { parseCount, parsePrecision } from "./open.js";
+import { RUNS } from "./run-shared.js";
 
-const RUNS = fileURLToPath(new URL("../../results/runs", import.meta.url));
 const FORMS = [...ZERO_SHOT, ...GUARDS];
 
 export default defineCommand({

@@ -1,6 +1,5 @@
 import { defineCommand } from "citty";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { UsageError } from "../cli/arguments.js";
 import { interruptSignal } from "../cli/interrupt.js";
 import type { OwnColumns } from "../data/own.js";
@@ -15,8 +14,8 @@ import { jsonText, say } from "../terminal.js";
 import { adapterFolder, parseFormat, trainedAs } from "./adapter.js";
 import { columnArgs, columnFlags } from "./columns.js";
 import { DEFAULT_MODEL, modelFlags, parseCount, parsePrecision } from "./open.js";
+import { RUNS } from "./run-shared.js";
 
-const RUNS = fileURLToPath(new URL("../../results/runs", import.meta.url));
 /** Evaluated where --sets is not given, those of them that are at hand. */
 export const DEFAULT_SETS = ["sample-test", "xstest"];
 

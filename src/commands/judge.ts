@@ -2,7 +2,7 @@ import { defineCommand } from "citty";
 import { join, relative, resolve } from "node:path";
 import { interruptSignal } from "../cli/interrupt.js";
 import { ENGINE_FORMS } from "../engines/open.js";
-import { agreementLines, agreementWithPeople, openInstruments } from "../experiments/dpo-instruments.js";
+import { agreementLines, agreementWithAnnotators, openInstruments } from "../experiments/dpo-instruments.js";
 import { writeJson } from "../experiments/run-folder.js";
 import { fileName } from "../file-name.js";
 import { visibleText } from "../report/text.js";
@@ -32,7 +32,7 @@ export default defineCommand({
     const signal = interruptSignal();
     const instruments = await openInstruments(args.engine, join(out, "answers"), signal);
     try {
-      const found = await agreementWithPeople(instruments.judge, { ...pairs, signal });
+      const found = await agreementWithAnnotators(instruments.judge, { ...pairs, signal });
       writeJson(join(out, "judge.json"), found);
       console.log(args.json ? jsonText(found) : visibleText(agreementLines(found).join("\n")));
       if (!args.json) console.log(`\nVerdicts and intervals: ${relative(process.cwd(), join(out, "judge.json"))}`);

@@ -1,7 +1,9 @@
 /** Scores as an aligned Markdown table: the same text reads well in a terminal, a README and a notebook. */
+import { HIDDEN } from "../hidden-characters.js";
 import { constantScores, score, type ScoredRow, type Scores, type UnparsedRule } from "./metrics.js";
 
 const SEGMENTER = new Intl.Segmenter();
+const HIDDEN_RUNS = new RegExp(`[${HIDDEN}]+`, "gu");
 
 export interface ScoreRow {
   readonly name: string;
@@ -70,9 +72,9 @@ export function number(value: number | null): string {
   return value === null ? "–" : value.toFixed(3);
 }
 
-/** Text from anyone on one line of a terminal: control characters, which could move the cursor or colour it, become spaces. */
+/** Text from anyone on one line of a terminal: what could move the cursor, colour it or hide becomes a space. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ");
+  return text.replace(HIDDEN_RUNS, " ");
 }
 
 /**

@@ -10,7 +10,7 @@ import { DataUnavailableError } from "../data/errors.js";
 import { loadSet } from "../data/sets.js";
 import { embeddingJudge } from "../intent/embedding-judge.js";
 import { engineJudge } from "../intent/engine-judge.js";
-import { contrastItems, humanPairsOf, sampleHumanPairs } from "../intent/human-pairs.js";
+import { contrastItems, annotatedPairsOf, sampleAnnotatedPairs } from "../intent/annotated-pairs.js";
 import { judgeAgreement, type JudgeAgreement } from "../intent/judge-agreement.js";
 import type { Judge, JudgeVerdict } from "../intent/judge.js";
 import { loadSentenceEncoder, type SentenceEncoder } from "../model/sentence-encoder.js";
@@ -70,13 +70,13 @@ export class JudgeError extends Error {
 }
 
 /**
- * Asks the judge about human pairs before it is used: {@link agreementWithPeople}, kept in `file`.
+ * Asks the judge about annotated pairs before it is used: {@link agreementWithAnnotators}, kept in `file`.
  * @throws JudgeError if it gives no verdict at all: nothing could be mined with it
  */
 export async function measureJudge(judge: () => Promise<Judge>, file: string, signal?: AbortSignal): Promise<AgreementBySet> {
   if (existsSync(file)) return readJson(file) as AgreementBySet;
   const asked = await judge();
-  const found = await agreementWithPeople(asked, signal === undefined ? {} : { signal });
+  const found = await agreementWithAnnotators(asked, signal === undefined ? {} : { signal });
   if (Object.values(found).every(({ same }) => same.none === same.items))
     throw new JudgeError(`the judge ${asked.name} gave no verdict on any of ${found["sample"].same.items} pairs; is it running?`);
   writeJson(file, found);
@@ -89,7 +89,7 @@ export async function measureJudge(judge: () => Promise<Judge>, file: string, si
  * intents of different prompts; of our set also intents of like words and unlike purpose.
  * @param options.pairs at most so many of each kind and set. Default: all, 150 of our set
  */
-export async function agreementWithPeople(
+export async function agreementWithAnnotators(
   judge: Judge,
   options: { readonly pairs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<AgreementBySet> {
@@ -97,14 +97,14 @@ export async function agreementWithPeople(
   const shown = showingProgress(judge);
   const asking = signal === undefined ? {} : { signal };
   const found: Record<string, JudgeAgreement> = {
-    sample: await judgeAgreement(shown, sampleHumanPairs().slice(0, most), {
+    sample: await judgeAgreement(shown, sampleAnnotatedPairs().slice(0, most), {
       contrasts: contrastItems(Math.min(most, 150), 22),
       ...asking,
     }),
   };
   try {
     const { rows } = await loadSet("aims");
-    found["aims"] = await judgeAgreement(shown, humanPairsOf(rows).slice(0, most), asking);
+    found["aims"] = await judgeAgreement(shown, annotatedPairsOf(rows).slice(0, most), asking);
   } catch (error) {
     if (!(error instanceof DataUnavailableError)) throw error;
   }

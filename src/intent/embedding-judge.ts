@@ -1,6 +1,6 @@
 /**
  * A judge that needs no language model: the cosine of the two intents' sentence vectors (all-MiniLM-L6-v2, as in paper section 1.1) with
- * two thresholds that are fitted on what people write.
+ * two thresholds that are fitted on pairs of annotations.
  *
  * It sees topics better than purposes: of pairs of unlike purposes in like words (all 1,842 of `contrastItems`) it calls 22% good and 29%
  * decent, of pairs of any two prompts 1% decent, of AIMS' pairs of two annotators (40, in no fit) 78% good and 12% decent.
@@ -8,7 +8,7 @@
 import { quantile } from "../evaluate/quantile.js";
 import { promptKey } from "../data/split.js";
 import type { SentenceEncoder } from "../model/sentence-encoder.js";
-import type { HumanIntentPair } from "./human-pairs.js";
+import type { AnnotatedIntentPair } from "./annotated-pairs.js";
 import type { IntentToJudge, Judge, JudgeVerdict } from "./judge.js";
 import { cosineOfUnits, intentCosine } from "./similarity.js";
 
@@ -26,7 +26,7 @@ export interface CosineThresholds {
 }
 
 /**
- * `fitThresholds(encoder, sampleHumanPairs(), …)` on all-MiniLM-L6-v2, to four digits; a test computes them anew. The AIMS pairs at hand
+ * `fitThresholds(encoder, sampleAnnotatedPairs(), …)` on all-MiniLM-L6-v2, to four digits; a test computes them anew. The AIMS pairs at hand
  * (40, written by people) give 0.368 and 0.573 by the same rule.
  */
 export const SAMPLE_THRESHOLDS: CosineThresholds = {
@@ -56,7 +56,7 @@ export class ThresholdError extends Error {
  */
 export async function fitThresholds(
   encoder: Pick<SentenceEncoder, "encode">,
-  pairs: readonly HumanIntentPair[],
+  pairs: readonly AnnotatedIntentPair[],
   source: string,
 ): Promise<CosineThresholds> {
   const keys = pairs.map(({ prompt }) => promptKey(prompt));

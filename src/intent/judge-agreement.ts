@@ -3,7 +3,7 @@ import { promptKey } from "../data/split.js";
 import { bootstrapInterval, type BootstrapOptions, type Interval } from "../evaluate/bootstrap.js";
 import type { ScoredRow } from "../evaluate/metrics.js";
 import { AUROC_STATISTIC, type Statistic } from "../evaluate/statistic.js";
-import { shuffledItems, type HumanIntentPair } from "./human-pairs.js";
+import { shuffledItems, type AnnotatedIntentPair } from "./annotated-pairs.js";
 import type { IntentToJudge, Judge, JudgeVerdict } from "./judge.js";
 
 /** Verdicts on one kind of pairs; the four add up to `items`. */
@@ -46,7 +46,7 @@ export interface JudgeAgreementOptions {
 /** Asks the judge about every pair, as many shuffled ones, and the contrasts. Throws what the judge throws. */
 export async function judgeAgreement(
   judge: Judge,
-  pairs: readonly HumanIntentPair[],
+  pairs: readonly AnnotatedIntentPair[],
   options: JudgeAgreementOptions = {},
 ): Promise<JudgeAgreement> {
   const { seed = 22, resamples, contrasts = [], signal } = options;

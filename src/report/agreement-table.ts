@@ -3,7 +3,7 @@ import { harmOfLevel, LEVELS } from "../data/prompt.js";
 import type { LoadedSet } from "../data/sets.js";
 import { promptKey } from "../data/split.js";
 import { agreement, pairsWithin, type Agreement } from "../intent/agreement.js";
-import { secondPairs } from "../intent/human-pairs.js";
+import { secondPairs } from "../intent/annotated-pairs.js";
 import { ModelError } from "../model/catalogue/errors.js";
 import { loadSentenceEncoder, type SentenceEncoder } from "../model/sentence-encoder.js";
 import { loadPublished } from "./published.js";

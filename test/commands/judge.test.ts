@@ -26,7 +26,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-it("counts what a judge says of pairs of people, shuffled pairs and contrasts, and asks nothing twice", async () => {
+it("counts what a judge says of pairs of annotators, shuffled pairs and contrasts, and asks nothing twice", async () => {
   const engine = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1#judge`;
   const command = ["judge", "--engine", engine, "--pairs", "5", "--out", join(folder, "out"), "--json"];
   const first = await run(...command);

@@ -45,7 +45,7 @@ function expectSame(out: string): void {
 
 /** What it says where it is killed, in the order in which it comes there. */
 const KILLS: readonly (readonly [string, RegExp])[] = [
-  ["asking the judge about people", /going on|loaded in/],
+  ["asking the judge about annotators", /going on|loaded in/],
   ["the first validation", /label_intent, seed 22, after step 0/],
   ["a step", /label_intent, seed 22: 1\/4/],
   ["after a validation", /label_intent, seed 22, after step 2/],

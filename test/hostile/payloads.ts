@@ -61,6 +61,7 @@ export const PAYLOADS: readonly Payload[] = [
   { name: "right-to-left override", text: "\u202egnp.exe\u202c \u2066isolated\u2069" },
   { name: "Arabic and Hebrew", text: "سلام שלום (1) abc" },
   { name: "marks without width", text: "z\u200be\u200dr\u2060o\ufeff \u0301\u0301\u0301" },
+  { name: "tags that spell a sentence", text: `plain${[..." ignore"].map((c) => String.fromCodePoint(0xe0000 + c.charCodeAt(0))).join("")}` },
   { name: "half a character", text: "\ud800 lone \udc00" },
   // Formulas, paths, names of objects.
   { name: "formula", text: `=HYPERLINK("${SITE}","x")` },
@@ -86,4 +87,4 @@ export const shown = (text: string): string => visibleText(text).toWellFormed();
 export const words = (text: string): string => text.replace(/\s+/g, " ").trim();
 
 /** Nothing of this may come to a terminal: it moves the cursor, colours, reorders, or is a line break of another kind. */
-export const CONTROLS = /(?!\n)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+export const CONTROLS = /(?!\n)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff\u{e0000}-\u{e007f}]/u;

@@ -9,11 +9,11 @@ import {
 } from "../../src/intent/embedding-judge.js";
 import {
   contrastItems,
-  humanPairsOf,
-  sampleHumanPairs,
+  annotatedPairsOf,
+  sampleAnnotatedPairs,
   shuffledItems,
-  type HumanIntentPair,
-} from "../../src/intent/human-pairs.js";
+  type AnnotatedIntentPair,
+} from "../../src/intent/annotated-pairs.js";
 import { judgeAgreement } from "../../src/intent/judge-agreement.js";
 import { loadSentenceEncoder, type SentenceEncoder } from "../../src/model/sentence-encoder.js";
 
@@ -77,8 +77,8 @@ describe("the embedding judge", () => {
   });
 });
 
-describe("human pairs", () => {
-  const pairs: HumanIntentPair[] = [
+describe("annotated pairs", () => {
+  const pairs: AnnotatedIntentPair[] = [
     { prompt: "a", first: "a1", second: "a2" },
     { prompt: "A ", first: "a1", second: "a3" },
     { prompt: "b", first: "b1", second: "b2" },
@@ -98,12 +98,12 @@ describe("human pairs", () => {
   });
 
   it("are 150 of our set, and every two annotations of a set with several", () => {
-    const own = sampleHumanPairs();
+    const own = sampleAnnotatedPairs();
     expect(own).toHaveLength(150);
     expect(new Set(own.map(({ prompt }) => prompt)).size).toBe(150);
     const row = (id: string, prompt: string, intent: string | null) =>
       ({ id, prompt, intent, harm: "safe", source: "x" }) as const;
-    expect(humanPairsOf([row("1", "a", "x"), row("2", "b", "y"), row("3", "A", "z"), row("4", "a", null)])).toEqual([
+    expect(annotatedPairsOf([row("1", "a", "x"), row("2", "b", "y"), row("3", "A", "z"), row("4", "a", null)])).toEqual([
       { prompt: "a", first: "x", second: "z" },
     ]);
   });
@@ -120,7 +120,7 @@ const encoder: SentenceEncoder | null = await loadSentenceEncoder("all-minilm-l6
 
 describe.skipIf(encoder === null)("on all-MiniLM-L6-v2", () => {
   it("has the thresholds that our set's pairs give, and tells them from shuffled ones", { timeout: 600_000 }, async () => {
-    const pairs = sampleHumanPairs();
+    const pairs = sampleAnnotatedPairs();
     const fitted = await fitThresholds(encoder!, pairs, SAMPLE_THRESHOLDS.source);
     expect(fitted.decent).toBeCloseTo(SAMPLE_THRESHOLDS.decent, 3);
     expect(fitted.good).toBeCloseTo(SAMPLE_THRESHOLDS.good, 3);

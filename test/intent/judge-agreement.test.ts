@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { auroc } from "../../src/evaluate/curves.js";
-import type { HumanIntentPair } from "../../src/intent/human-pairs.js";
+import type { AnnotatedIntentPair } from "../../src/intent/annotated-pairs.js";
 import { judgeAgreement } from "../../src/intent/judge-agreement.js";
 import type { IntentToJudge, Judge, JudgeVerdict } from "../../src/intent/judge.js";
 
@@ -8,7 +8,7 @@ const judge = (verdict: (item: IntentToJudge) => JudgeVerdict | null): Judge => 
   name: "test",
   judge: (items) => Promise.resolve(items.map(verdict)),
 });
-const pairs: HumanIntentPair[] = Array.from({ length: 60 }, (_, i) => ({
+const pairs: AnnotatedIntentPair[] = Array.from({ length: 60 }, (_, i) => ({
   prompt: `prompt ${i % 40}`,
   first: `intent ${i % 40} a`,
   second: `intent ${i % 40} b ${i}`,

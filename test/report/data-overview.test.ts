@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { LabelledPrompt } from "../../src/data/prompt.js";
 import { loadSample } from "../../src/data/sample.js";
-import { secondPairs } from "../../src/intent/human-pairs.js";
+import { secondPairs } from "../../src/intent/annotated-pairs.js";
 import { agreementTable } from "../../src/report/agreement-table.js";
 import {
   contrastTable,

@@ -125,11 +125,11 @@ export async function writeDpo(fake: FakeDpo, folder = mkdtempSync(join(tmpdir()
   }
   const summaries = [];
   for (const run of trained) summaries.push(await summariseDpoRun(run, sets, instruments));
-  const people = [
+  const annotated = [
     { prompt: "p1", first: "To fix a bike", second: "To fix a bike at home" },
     { prompt: "p2", first: "To bake some bread", second: "To buy bread" },
   ];
-  const judge = { sample: await judgeAgreement(fakeJudge, people, { resamples: 20 }) };
+  const judge = { sample: await judgeAgreement(fakeJudge, annotated, { resamples: 20 }) };
   const tests = sets.filter(({ name }) => config.testSets.includes(name));
   const summary = summariseDpo(config, trained, summaries, sets, tests, { judge, mining, leftOut, skipped });
   writeJson(join(folder, "summary.json"), summary);

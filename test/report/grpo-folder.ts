@@ -115,11 +115,11 @@ export async function writeGrpo(fake: FakeGrpo, folder = mkdtempSync(join(tmpdir
   }
   const summaries = [];
   for (const run of trained) summaries.push(await summariseDpoRun(run, sets, instruments));
-  const people = [
+  const annotated = [
     { prompt: "p1", first: "To fix a bike", second: "To fix a bike at home" },
     { prompt: "p2", first: "To bake some bread", second: "To buy bread" },
   ];
-  const judge = { sample: await judgeAgreement(fakeJudge, people, { resamples: 20 }) };
+  const judge = { sample: await judgeAgreement(fakeJudge, annotated, { resamples: 20 }) };
   const tests = sets.filter(({ name }) => config.testSets.includes(name));
   writeJson(join(folder, "summary.json"), summariseGrpo(config, trained, summaries, sets, tests, { judge, leftOut }));
   writeJson(join(folder, "config.json"), config);

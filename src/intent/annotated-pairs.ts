@@ -13,7 +13,7 @@ import { pairsBetween, type AnnotationPair } from "./agreement.js";
 import type { IntentToJudge } from "./judge.js";
 
 /** What two annotators say of one prompt. A prompt with more annotations comes in more pairs. */
-export interface HumanIntentPair {
+export interface AnnotatedIntentPair {
   readonly prompt: string;
   readonly first: string;
   readonly second: string;
@@ -39,7 +39,7 @@ export function secondPairs(file = SECOND, sample: readonly SamplePrompt[] = loa
 }
 
 /** The 150 pairs of our set. */
-export function sampleHumanPairs(sample: readonly SamplePrompt[] = loadSample()): HumanIntentPair[] {
+export function sampleAnnotatedPairs(sample: readonly SamplePrompt[] = loadSample()): AnnotatedIntentPair[] {
   const prompts = new Map(sample.map(({ id, prompt }) => [id, prompt]));
   return secondPairs(SECOND, sample).map(({ first, second }) => ({
     prompt: prompts.get(first.prompt)!,
@@ -49,7 +49,7 @@ export function sampleHumanPairs(sample: readonly SamplePrompt[] = loadSample())
 }
 
 /** Every two annotations of one prompt in a set with several annotators (AIMS); rows without an intent are left out. */
-export function humanPairsOf(rows: readonly LabelledPrompt[]): HumanIntentPair[] {
+export function annotatedPairsOf(rows: readonly LabelledPrompt[]): AnnotatedIntentPair[] {
   return annotationPairs(rows.filter(({ intent }) => intent !== null)).map(({ a, b }) => ({
     prompt: a.prompt,
     first: a.intent!,
@@ -61,7 +61,7 @@ export function humanPairsOf(rows: readonly LabelledPrompt[]): HumanIntentPair[]
  * Each pair's first intent beside the second intent of another prompt, drawn by `seed`: nobody could call these a match. Fewer than
  * the pairs only where prompts are too few.
  */
-export function shuffledItems(pairs: readonly HumanIntentPair[], seed: number): IntentToJudge[] {
+export function shuffledItems(pairs: readonly AnnotatedIntentPair[], seed: number): IntentToJudge[] {
   const keys = pairs.map(({ prompt }) => promptKey(prompt));
   const random = createRandom(seed, "shuffled pairs");
   return pairs.flatMap(({ prompt, first }, i) => {
