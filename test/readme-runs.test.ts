@@ -18,8 +18,12 @@ const readme = readFileSync(join(root, "README.md"), "utf8");
 const commands = blockCommandsIn(readme);
 /** The models that the README's commands load. */
 const MODELS = ["gemma-3-270m", "smollm2-135m-instruct", "qwen2.5-coder-0.5b-instruct"];
-/** What `npm start` is once set-up is done: package.json's own words. */
-const START = "node scripts/setup.mjs && node bin/true-intents.mjs start";
+const START = "node bin/true-intents.mjs start";
+/** What is run instead where set-up, which the copy cannot have for itself, would be needed: its own step of `npm start`, and Jupyter. */
+const WITHOUT_SETUP: ReadonlyMap<string, string> = new Map([
+  ["npm start", START],
+  ["npx true-intents report", "npx true-intents report --no-notebooks"],
+]);
 
 let folder: string;
 let copy: string;
@@ -53,7 +57,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Weights that nobody trained, where TRUE_INTENTS_MODELS looks for a catalogued model, with the record of a whole copy. */
 function tinyModelAs(name: string): void {
-  const made = writeTinyModel(join(folder, "made"));
+  const made = writeTinyModel(join(folder, "made"), frequentWords());
   const path = join(folder, "models", name);
   cpSync(made, path, { recursive: true });
   const digest = { algorithm: "sha256", hex: "0".repeat(64) };
@@ -61,6 +65,14 @@ function tinyModelAs(name: string): void {
     ...{ name: file, bytes: statSync(join(path, file)).size, digest },
   }));
   writeFileSync(join(path, "source.json"), JSON.stringify({ source: "hub", from: "a test", licence: null, files }));
+}
+
+/** Of our own set: with them its rows have about as many tokens as under a real tokenizer. */
+function frequentWords(): string[] {
+  const counts = new Map<string, number>();
+  for (const { prompt, intent } of loadSample())
+    for (const [word] of `${prompt} ${intent}`.matchAll(/[A-Za-z]{2,}/g)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return [...counts].sort(([, a], [, b]) => b - a).slice(0, 1500).map(([word]) => word);
 }
 
 /** Rows of our own set in the form of XSTest's file. */
@@ -100,11 +112,11 @@ it("shows at least one command of each kind", () => {
 
 it("starts with the set-up", () => {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
-  expect(scripts["start"]).toBe(START);
+  expect(scripts["start"]).toBe(`node scripts/setup.mjs && ${START}`);
 });
 
 it.each(commands)("%s", { timeout: 600_000 }, async (line) => {
-  const command = line === "npm start" ? START.split(" && ")[1] : line;
+  const command = WITHOUT_SETUP.get(line) ?? line;
   const env = { ...process.env, TRUE_INTENTS_MODELS: join(folder, "models"), TRUE_INTENTS_DATA: join(folder, "data") };
   const started = performance.now();
   const { stdout, stderr } = await promisify(execFile)("bash", ["-c", command], { cwd: copy, env, maxBuffer: 64 << 20 });

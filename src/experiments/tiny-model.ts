@@ -19,12 +19,15 @@ const CHAT_TEMPLATE =
   "{% for message in messages %}[{{ message.role }}]\n{{ message.content }}{{ eos_token }}\n{% endfor %}" +
   "{% if add_generation_prompt %}[assistant]\n{% endif %}";
 
-/** Writes the model's folder below `folder`, the same bytes every time. Returns its path. */
-export function writeTinyModel(folder: string): string {
+/**
+ * Writes the model's folder below `folder`, the same bytes every time. Returns its path.
+ * @param words more that become one token each, mostly: without them a text has as many tokens as bytes
+ */
+export function writeTinyModel(folder: string, words: readonly string[] = []): string {
   const path = join(folder, "model");
   mkdirSync(path, { recursive: true });
   removeTemporaries(path);
-  const { vocabulary, merges } = byteLevelBpe();
+  const { vocabulary, merges } = byteLevelBpe([...WORDS, ...words]);
   const vocabSize = Object.keys(vocabulary).length + 1;
   const endId = vocabSize - 1;
   writeSafetensors(join(path, "model.safetensors"), randomWeights(vocabSize), { format: "pt" });
@@ -62,8 +65,8 @@ export function writeTinyModel(folder: string): string {
   return path;
 }
 
-/** All bytes as GPT-2 spells them, and merges that build {@link WORDS} letter by letter, with a space before them too. */
-function byteLevelBpe(): { vocabulary: Record<string, number>; merges: [string, string][] } {
+/** All bytes as GPT-2 spells them, and merges that build ASCII words letter by letter, with a space before them too. */
+function byteLevelBpe(words: readonly string[]): { vocabulary: Record<string, number>; merges: [string, string][] } {
   const tokens = byteSpellings();
   const merges: [string, string][] = [];
   const merge = (left: string, right: string): void => {
@@ -71,7 +74,7 @@ function byteLevelBpe(): { vocabulary: Record<string, number>; merges: [string, 
     merges.push([left, right]);
     tokens.push(left + right);
   };
-  for (const word of WORDS) {
+  for (const word of words) {
     for (let end = 1; end < word.length; end++) merge(word.slice(0, end), word[end]);
     merge("Ġ", word);
   }
