@@ -3,7 +3,8 @@
  * they are done and new prompts that take their place.
  *
  * Each row has its own random stream, named by the seed, the prompt's content and the sample's number, and the native ops compute a
- * row the same whatever stands beside it: the same seed gives the same text in any batch.
+ * row the same whatever stands beside it: the same seed gives the same text in any batch. With another `shared` start logits may be
+ * rounded otherwise, as its keys are a sequence of their own.
  */
 import { createRandom, type Random } from "../random.js";
 import type { BlockInput, DecodeBlock, DecodeRow } from "../tensor/ops.js";
