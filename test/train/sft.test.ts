@@ -329,6 +329,20 @@ describe("trainStep", () => {
     adapter.free();
   });
 
+  it("leaves nothing behind where there is no memory for a gradient", () => {
+    const adapter = createLora(decoder, { r: 2, loraAlpha: 4 }, createRandom(1));
+    const gradientVector = (): never => {
+      throw new Error("out of memory");
+    };
+    const poor = { ...decoder, ops: { ...decoder.ops, gradientVector } };
+    const trainer = createTrainer(poor, adapter);
+    const live = liveTensors();
+    expect(() => trainStep(trainer, microbatches(rows(4, 2), 512), sftLoss(12), 1e-3)).toThrow("out of memory");
+    expect(liveTensors()).toEqual(live);
+    trainer.free();
+    adapter.free();
+  });
+
   it("keeps memory flat over 2,000 steps", { timeout: 300_000 }, () => {
     const adapter = createLora(decoder, { r: 4, loraAlpha: 8 }, createRandom(1));
     const trainer = createTrainer(decoder, adapter);
