@@ -15,6 +15,7 @@ import { SFT_PRESETS } from "../src/experiments/presets/sft.js";
 import { TRACES_PRESETS } from "../src/experiments/presets/traces.js";
 import { sftConfig } from "../src/experiments/sft-config.js";
 import { tracesConfig } from "../src/experiments/traces-config.js";
+import { commandsIn } from "./readme-commands.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** What a user reads. */
@@ -36,13 +37,6 @@ const SETTINGS: Readonly<Record<string, (settings: readonly string[]) => unknown
   distillation: (settings) => distillationConfig(DISTILLATION_PRESETS.small, settings),
   grpo: (settings) => grpoConfig(GRPO_PRESETS.small, settings),
 };
-
-/** What stands in code spans and blocks and is to be typed. */
-function commandsIn(markdown: string): string[] {
-  const blocks = [...markdown.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => block.split("\n"));
-  const spans = [...markdown.replace(/```[\s\S]*?```/g, "").matchAll(/`([^`]+)`/g)].map(([, span]) => span);
-  return [...blocks, ...spans].map((line) => line.replace(/ +# .*$/, "").trim()).filter((line) => /^(npx|npm) /.test(line));
-}
 
 /** A synopsis as command lines: brackets are left away, of alternatives each is taken, `…` is anything. */
 function spelledOut(line: string): string[][] {

@@ -1,5 +1,6 @@
 /** Looks at everything that the project needs and gathers it into one report. */
 import { fileURLToPath } from "node:url";
+import { KEY_VARIABLE } from "../engines/open.js";
 import { engineFacts } from "./engine.js";
 import { findGaps, setupProblems } from "./gaps.js";
 import { cacheFacts, dataFacts, modelFacts } from "./inventory.js";
@@ -19,7 +20,9 @@ export async function examine(): Promise<DoctorReport> {
     modelFacts(),
   ]);
   const settings = Object.fromEntries(
-    Object.entries(process.env).flatMap(([name, value]) => (name.startsWith("TRUE_INTENTS_") && value ? [[name, value]] : [])),
+    Object.entries(process.env).flatMap(([name, value]) =>
+      name.startsWith("TRUE_INTENTS_") && value ? [[name, name === KEY_VARIABLE ? "(set)" : value]] : [],
+    ),
   );
   const { python, lab, kernel } = notebookEnvironment(root);
   const facts = {

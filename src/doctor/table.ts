@@ -1,6 +1,7 @@
 /** The doctor's report for people. */
 import pc from "picocolors";
 import { formatBytes } from "../download/progress.js";
+import { visibleText } from "../report/text.js";
 import type { DoctorReport, NotebookFacts } from "./report.js";
 
 /** The report as text, one fact a line, gaps last. Colours only on a terminal. */
@@ -26,7 +27,7 @@ export function reportText(report: DoctorReport): string {
     ["models", here.map(({ name, bytes }) => `${name}${bytes === null ? "" : ` (${formatBytes(bytes)})`}`).join(", ") || "none"],
     ["data", data.sets.flatMap(({ name, path }) => (path === null ? [] : name)).join(", ")],
     ["notebooks", notebooksText(report.notebooks)],
-    ...Object.entries(report.settings).map(([name, value]): [string, string] => ["setting", `${name}=${value}`]),
+    ...Object.entries(report.settings).map(([name, value]): [string, string] => ["setting", visibleText(`${name}=${value}`)]),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${pc.dim(name.padEnd(width))}  ${value}`);

@@ -60,7 +60,7 @@ export function cachedEngine(engine: Engine, folder: string, options: CacheOptio
           if (answer === undefined) group.askers.set(sample, [...(group.askers.get(sample) ?? []), index]);
           else {
             cached++;
-            yield { index, sample, result: answer };
+            yield { index, sample, result: answer, cached: true };
           }
         }
       }

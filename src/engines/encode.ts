@@ -1,5 +1,5 @@
 /** From a request to the ids that a model on this machine reads. */
-import { encodeMessages } from "../model/chat-input.js";
+import { encodeMessages, THINKING_OFF } from "../model/chat-input.js";
 import { ChatTemplateError } from "../model/chat-template.js";
 import { encodeInput } from "../model/language-model.js";
 import { TokenizerError, type Tokenizer } from "../model/tokenizer/index.js";
@@ -10,7 +10,7 @@ export const refused = (reason: string): Failure => ({ kind: "failure", reason, 
 /**
  * Ids of a request's input, or why it has none. Nothing that a text or message says becomes a control token. An input that leaves no
  * room for the new tokens loses its end, as in classification: raw text the end of its ids, a conversation the end of its last
- * message, so that the template around it stays whole.
+ * message, so that the template around it stays whole. A model that can think before it answers is asked not to, as in classification.
  * @param maxPositions tokens that the model holds, old and new together
  */
 export function encodeRequest(
@@ -22,7 +22,9 @@ export function encodeRequest(
   if (!(limit >= 1)) return refused(`${maxNewTokens} new tokens leave no room for an input: the model holds ${maxPositions}`);
   try {
     const ids =
-      "text" in input ? encodeInput(tokenizer, input.text).subarray(0, limit) : encodeMessages(tokenizer, input.messages, limit);
+      "text" in input
+        ? encodeInput(tokenizer, input.text).subarray(0, limit)
+        : encodeMessages(tokenizer, input.messages, limit, THINKING_OFF);
     return ids.length === 0 ? refused("the input is empty") : ids;
   } catch (error) {
     if (error instanceof ChatTemplateError || error instanceof TokenizerError) return refused(error.message);

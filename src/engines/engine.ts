@@ -50,6 +50,8 @@ export interface Outcome {
   /** 0 .. samples - 1. */
   readonly sample: number;
   readonly result: Answer | Failure;
+  /** Kept from before: nothing was asked. Default false. */
+  readonly cached?: true;
 }
 
 export interface Engine {

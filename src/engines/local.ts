@@ -65,19 +65,21 @@ export function localEngine(model: LanguageModel, options: LocalEngineOptions): 
       const labels = [tokenizer.encode(words[0]), tokenizer.encode(words[1])] as const;
       const maxNewTokens = Math.max(labels[0].length, labels[1].length);
       for (let start = 0; start < inputs.length; start += PREFERENCES_AT_ONCE) {
+        const started = performance.now();
         const encoded = inputs
           .slice(start, start + PREFERENCES_AT_ONCE)
           .map((input) => encodeRequest(tokenizer, decoder.config.maxPositions, { input, maxNewTokens }));
         const prompts = encoded.filter((ids) => ids instanceof Int32Array);
         const settings = { lora: adapter?.lora ?? null, shared: commonStart(prompts), ...(signal && { signal }) };
         const probabilities = await labelProbabilities(decoder, prompts, labels, settings);
+        const milliseconds = (performance.now() - started) / encoded.length;
         let next = 0;
         for (const [i, ids] of encoded.entries()) {
           const index = start + i;
           if (!(ids instanceof Int32Array)) yield { index, result: ids };
           else {
             const probability = probabilities[next++];
-            yield { index, result: { kind: "preference", probability, promptTokens: ids.length } };
+            yield { index, result: { kind: "preference", probability, promptTokens: ids.length, milliseconds } };
           }
         }
       }

@@ -6,6 +6,8 @@ export interface Preference {
   /** P(first) / (P(first) + P(second)) of the two words, each scored whole. */
   readonly probability: number;
   readonly promptTokens: number;
+  /** Wall time of the inputs that were computed together with this one, divided by their number. */
+  readonly milliseconds: number;
 }
 
 export interface ScoringEngine extends Engine {

@@ -28,6 +28,11 @@ export interface Comparison {
   readonly mean: { readonly f1: Difference | null; readonly auroc: Difference | null } | null;
 }
 
+/** What a comparison says of F1 as a whole: the mean over the sets, or the one set; null where that is not defined. */
+export function overallF1({ sets, mean }: Comparison): Difference | null {
+  return mean === null ? (sets.at(0)?.f1 ?? null) : mean.f1;
+}
+
 /** What two models said on one set, a list of predictions a seed. */
 export interface PairedSet {
   readonly set: string;

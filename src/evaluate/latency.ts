@@ -15,11 +15,12 @@ import { quantile } from "./quantile.js";
 
 /** Batched: over all prompts of one or several sets. */
 export interface Throughput {
+  /** Those whose time is known. */
   readonly prompts: number;
-  /** Wall time of generating and of scoring the verdict's probability, over all prompts. */
+  /** Wall time of generating and of scoring the verdict's probability, over these prompts. */
   readonly seconds: number;
   readonly millisecondsPerPrompt: number | null;
-  /** End tokens included. */
+  /** Of all prompts, timed or not; end tokens included. */
   readonly generatedTokens: number;
   readonly tokensPerPrompt: number | null;
 }
@@ -54,13 +55,13 @@ export interface LatencyOptions {
 export function throughputOf(predictions: readonly Prediction[]): Throughput {
   const milliseconds = predictions.reduce((sum, prediction) => sum + prediction.milliseconds, 0);
   const generatedTokens = predictions.reduce((sum, prediction) => sum + prediction.newTokens, 0);
-  const prompts = predictions.length;
+  const prompts = predictions.filter((prediction) => prediction.milliseconds > 0).length;
   return {
     prompts,
     seconds: milliseconds / 1000,
     millisecondsPerPrompt: prompts === 0 ? null : milliseconds / prompts,
     generatedTokens,
-    tokensPerPrompt: prompts === 0 ? null : generatedTokens / prompts,
+    tokensPerPrompt: predictions.length === 0 ? null : generatedTokens / predictions.length,
   };
 }
 
@@ -98,10 +99,11 @@ export function throughputInterval(
   return { low: quantile(means, (1 - level) / 2), high: quantile(means, (1 + level) / 2) };
 }
 
-/** Prompts of one list with the same time: no two batches take the same to the nanosecond. */
+/** Prompts of one list with the same time: no two batches take the same to the nanosecond. Those without a time are left out. */
 function batchesOf(predictions: readonly Prediction[]): { readonly milliseconds: number; readonly prompts: number }[] {
   const counts = new Map<number, number>();
-  for (const { milliseconds } of predictions) counts.set(milliseconds, (counts.get(milliseconds) ?? 0) + 1);
+  for (const { milliseconds } of predictions.filter(({ milliseconds }) => milliseconds > 0))
+    counts.set(milliseconds, (counts.get(milliseconds) ?? 0) + 1);
   return [...counts].map(([milliseconds, prompts]) => ({ milliseconds, prompts }));
 }
 

@@ -23,7 +23,7 @@ export interface Prediction {
   readonly harmfulProbability: number | null;
   /** Generated tokens, the end token included. */
   readonly newTokens: number;
-  /** Wall time for this prompt; in a batch, the batch's time divided by its prompts. */
+  /** Wall time for this prompt; in a batch, the batch's time divided by its prompts. 0: not measured. */
   readonly milliseconds: number;
 }
 

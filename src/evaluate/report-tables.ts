@@ -62,7 +62,7 @@ export function throughputText({
   generatedTokens,
   tokensPerPrompt,
 }: Throughput): string {
-  if (millisecondsPerPrompt === null || tokensPerPrompt === null) return "cost: no prompts";
+  if (millisecondsPerPrompt === null || tokensPerPrompt === null) return "cost: no prompt was timed";
   return (
     `cost: ${millisecondsPerPrompt.toFixed(1)} ms a prompt in batches (${prompts} prompts in ${seconds.toFixed(1)} s), ` +
     `${tokensPerPrompt.toFixed(1)} generated tokens a prompt (${generatedTokens})`

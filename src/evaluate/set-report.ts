@@ -7,6 +7,7 @@ import { calibrationBins, type CalibrationBin } from "./curves.js";
 import { throughputOf, type Throughput } from "./latency.js";
 import { constantScores, score, UNPARSED_RULES, type Scores, type UnparsedRule } from "./metrics.js";
 import type { Prediction } from "./predictions.js";
+import { meanOf } from "./spread.js";
 import { accuracyStatistic, AUROC_STATISTIC, f1Statistic } from "./statistic.js";
 
 /** Over the rows of a set that have an intent. */
@@ -121,9 +122,4 @@ export function reportMean(sets: readonly { readonly name: string; readonly pred
     aurocInterval: drawable ? bootstrapMean(runs, AUROC_STATISTIC) : null,
     throughput: throughputOf(sets.flatMap(({ predictions }) => predictions)),
   };
-}
-
-function meanOf(values: readonly (number | null)[]): number | null {
-  if (values.length === 0 || values.includes(null)) return null;
-  return values.reduce<number>((sum, value) => sum + value!, 0) / values.length;
 }

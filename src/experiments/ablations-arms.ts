@@ -28,7 +28,15 @@ export interface Arm {
   /** Those of the config that its rows can be trained in: generation needs intents. */
   readonly modes: readonly Mode[];
   /** @throws what asking an engine for labels throws */
-  readonly rows: (signal?: AbortSignal) => Promise<readonly LabelledPrompt[]>;
+  readonly load: (signal?: AbortSignal) => Promise<ArmRows>;
+}
+
+export interface ArmRows {
+  readonly rows: readonly LabelledPrompt[];
+  /**
+   * Of an arm under other labels: rows whose label differs from the set's own, and rows without another label, which are left out. Else null.
+   */
+  readonly labels: { readonly changed: number; readonly missing: number } | null;
 }
 
 export interface Arms {
@@ -58,12 +66,13 @@ export async function armsOf(config: AblationsConfig, out: string): Promise<Arms
   const arms: Arm[] = [];
   const leftOut: LeftOut[] = [...selection.leftOut, ...tests.leftOut];
   const add = (
-    arm: Omit<Arm, "rows" | "count" | "modes" | "epochs">,
+    arm: Omit<Arm, "load" | "count" | "modes" | "epochs">,
     rows: readonly LabelledPrompt[],
     more: Partial<Arm> = {},
   ): void => {
     const modes = config.modes.filter((mode) => !FORMATS[mode].statesIntent || rows.every(({ intent }) => intent !== null));
-    if (modes.length > 0) arms.push({ ...arm, count: rows.length, epochs, modes, rows: () => Promise.resolve(rows), ...more });
+    const load = (): Promise<ArmRows> => Promise.resolve({ rows, labels: null });
+    if (modes.length > 0) arms.push({ ...arm, count: rows.length, epochs, modes, load, ...more });
     else
       leftOut.push({
         set: arm.name,
@@ -79,7 +88,7 @@ export async function armsOf(config: AblationsConfig, out: string): Promise<Arms
     what: `${train.name} under the labels of ${config.otherLabels}`,
   } as const;
   if ("reason" in other) leftOut.push({ set: relabel.name, reason: other.reason });
-  else add(relabel, train.rows, { rows: other.rows });
+  else add(relabel, train.rows, { load: other.load });
   for (const share of [...shares].sort((a, b) => a - b)) {
     const rows = nestedDraw(train.rows, Math.max(1, Math.round(share * size)), drawSeed);
     add({ name: `share-${share}`, ablations: ["scale"], what: `${share} of ${train.name}` }, rows);
@@ -91,18 +100,20 @@ export async function armsOf(config: AblationsConfig, out: string): Promise<Arms
     const rows = withoutPrompts(pool.sets[0].rows, [train.rows, ...asked.map((set) => set.rows)]);
     const dropped = pool.sets[0].rows.length - rows.length;
     if (dropped > 0) say(`${name}: ${dropped} rows are left out, whose prompts are in the other sets`);
-    if (rows.length === 0) leftOut.push({ set: "random", reason: `${name} has no prompt that is not in the other sets` });
-    else {
+    if (rows.length >= size) {
       const drawn = nestedDraw(rows, size, drawSeed);
-      add({ name: "random", ablations: ["source"], what: `${drawn.length} rows of ${name}` }, drawn);
-      add({ name: "mix", ablations: ["mix"], what: `${train.name} and ${drawn.length} rows of ${name}` }, [
-        ...train.rows,
-        ...drawn,
-      ]);
+      add({ name: "random", ablations: ["source"], what: `${size} rows of ${name}` }, drawn);
+      add({ name: "mix", ablations: ["mix"], what: `${train.name} and ${size} rows of ${name}` }, [...train.rows, ...drawn]);
+    } else {
+      // With fewer rows than the annotated ones, whose prompts they are could not be told from how many.
+      const reason = `${name} has ${rows.length} prompts that are in no other set, and as many as in ${train.name} (${size}) are needed`;
+      leftOut.push({ set: "random", reason }, { set: "mix", reason });
+    }
+    if (rows.length === 0) leftOut.push({ set: "pool", reason: `${name} has no prompt that is not in the other sets` });
+    else
       add({ name: "pool", ablations: ["scale"], what: `all ${rows.length} rows of ${name}` }, rows, {
         epochs: config.poolEpochs,
       });
-    }
   }
   const sets = [...new Map([train, ...asked, ...pool.sets].map((set) => [set.name, set])).values()];
   return { arms, leftOut, sets, tests: tests.sets.map((set) => set.name) };
@@ -110,24 +121,23 @@ export async function armsOf(config: AblationsConfig, out: string): Promise<Arms
 
 /** The annotated rows under the other labels. A model is asked when the rows are wanted. */
 async function otherLabels(
-  { otherLabels: from, columns }: AblationsConfig,
+  config: AblationsConfig,
   train: NamedSet,
   out: string,
-): Promise<{ readonly rows: Arm["rows"] } | { readonly reason: string }> {
+): Promise<Pick<Arm, "load"> | { readonly reason: string }> {
+  const { otherLabels: from, columns } = config;
   if (namesEngine(from))
     return {
-      rows: async (signal) => {
-        const { rows, missing, changed } = relabelled(train.rows, await labelsOfEngine(from, train, out, signal));
-        say(`${from} labels ${changed} of ${rows.length} rows otherwise, and ${missing} not at all`);
-        return rows;
+      load: async (signal) => {
+        const { rows, ...labels } = relabelled(train.rows, await labelsOfEngine(config, train, out, signal));
+        return { rows, labels };
       },
     };
   const set = await loadAtHand([from], 0, columns);
   if (set.sets.length === 0) return { reason: set.leftOut[0].reason };
-  const { rows, missing, changed } = relabelled(train.rows, labelsByPrompt(set.sets[0].rows));
+  const { rows, ...labels } = relabelled(train.rows, labelsByPrompt(set.sets[0].rows));
   if (rows.length === 0) return { reason: `${from} has no label for any prompt of ${train.name}` };
-  say(`${from} labels ${changed} of ${rows.length} rows of ${train.name} otherwise, and ${missing} not at all`);
-  return { rows: () => Promise.resolve(rows) };
+  return { load: () => Promise.resolve({ rows, labels }) };
 }
 
 /**

@@ -5,7 +5,9 @@ import type { Harm, LabelledPrompt } from "../data/prompt.js";
 import { openEngine } from "../engines/open.js";
 import { readPredictions, type Prediction } from "../evaluate/predictions.js";
 import { VANILLA_CLASSIFICATION } from "../prompts/zero-shot.js";
-import { runBaseline } from "./baseline.js";
+import type { AblationsConfig } from "./ablations-config.js";
+import { BaselineError } from "./baseline-set.js";
+import { readFailures, runBaseline } from "./baseline.js";
 import { predictionFile } from "./run-folder.js";
 import type { NamedSet } from "./sets.js";
 
@@ -20,20 +22,25 @@ export function namesEngine(name: string): boolean {
 /**
  * Asks an engine for the verdict on every row, zero-shot, unless the answers are in `out`/labels already. An answer that cannot be read is
  * no label.
- * @throws what opening the engine throws; BaselineError; RunFolderError if the answers there are another engine's; the signal's reason
+ * @throws what opening the engine throws; BaselineError, also for requests that failed in passing; RunFolderError if the answers there are another engine's; the signal's reason
  */
 export async function labelsOfEngine(
-  spec: string,
+  { otherLabels: spec, precision }: Pick<AblationsConfig, "otherLabels" | "precision">,
   set: NamedSet,
   out: string,
   signal?: AbortSignal,
 ): Promise<(row: LabelledPrompt) => Harm | null> {
   const folder = join(out, LABELS);
   const file = predictionFile(folder, set.name);
-  if (!answersAll(file, set)) {
-    const engine = await openEngine(spec, { resolve: { ...(signal && { signal }) } });
+  if (!answersAll(folder, file, set)) {
+    const engine = await openEngine(spec, { precision, resolve: { ...(signal && { signal }) } });
     try {
-      await runBaseline(engine, VANILLA_CLASSIFICATION, [set], folder, { ...(signal && { signal }) });
+      const { failures } = await runBaseline(engine, VANILLA_CLASSIFICATION, [set], folder, { ...(signal && { signal }) });
+      const again = (failures[set.name] ?? []).filter(({ retryable }) => retryable);
+      if (again.length > 0)
+        throw new BaselineError(
+          `${spec} left ${again.length} of ${set.rows.length} prompts without a label (${again[0].reason}); the same command asks for these`,
+        );
     } finally {
       await engine.close();
     }
@@ -45,9 +52,15 @@ export async function labelsOfEngine(
   };
 }
 
-function answersAll(file: string, { rows }: NamedSet): boolean {
-  // Written when every prompt has an answer.
-  if (!existsSync(join(file, "..", "..", "summary.json"))) return false;
+function answersAll(folder: string, file: string, { name, rows }: NamedSet): boolean {
+  // Written when every prompt has an answer, or its request failed.
+  if (!existsSync(join(folder, "summary.json"))) return false;
+  if (
+    readFailures(folder)
+      .get(name)
+      ?.some(({ retryable }) => retryable) === true
+  )
+    return false;
   let said: Prediction[];
   try {
     said = readPredictions(file);

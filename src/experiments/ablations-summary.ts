@@ -1,16 +1,17 @@
 /** What the ablations found: each arm's scores, and its difference to the annotated rows, prompt by prompt. */
 import { join } from "node:path";
-import { compareModels, type Comparison } from "../evaluate/comparison.js";
+import { compareModels, overallF1, type Comparison } from "../evaluate/comparison.js";
 import { readPredictions, type Prediction } from "../evaluate/predictions.js";
-import { markdownTable, number, printable } from "../evaluate/table.js";
-import { ARMS, REFERENCE, type Arm } from "./ablations-arms.js";
+import { differenceCells } from "../evaluate/signed.js";
+import { meanOf, spread, spreadText, type Spread } from "../evaluate/spread.js";
+import { markdownTable, printable } from "../evaluate/table.js";
+import { ARMS, REFERENCE, type Arm, type ArmRows } from "./ablations-arms.js";
 import type { Ablation, AblationsConfig } from "./ablations-config.js";
 import type { PartState } from "./plan.js";
 import { predictionFile } from "./run-folder.js";
 import type { LeftOut } from "./sets.js";
 import type { Mode } from "./sft-config.js";
 import type { SftSummary } from "./sft-summary.js";
-import { meanOf, spread, spreadText, type Spread } from "./spread.js";
 
 export interface ArmSummary {
   readonly name: string;
@@ -22,6 +23,7 @@ export interface ArmSummary {
   readonly reason: string | null;
   /** Rows trained on; null before it was done. */
   readonly rows: { readonly train: number; readonly harmful: number } | null;
+  readonly labels: ArmRows["labels"];
   /** Below the experiment's folder: an SFT experiment of its own. */
   readonly folder: string;
   /** F1 over the seeds by test set, and of their means, unparsed answers counted as wrong. Empty before it was done. */
@@ -59,6 +61,7 @@ export interface AblationsSummary {
 /** An arm that is done. */
 export interface ArmDone {
   readonly rows: NonNullable<ArmSummary["rows"]>;
+  readonly labels: ArmRows["labels"];
   readonly summary: SftSummary;
 }
 
@@ -69,14 +72,15 @@ export function summariseArm(
   tests: readonly string[],
 ): ArmSummary {
   const base = { name, ablations, what, epochs, ...state, folder: join(ARMS, name) };
-  if (done === null) return { ...base, rows: null, modes: {}, seconds: null };
+  if (done === null) return { ...base, rows: null, labels: null, modes: {}, seconds: null };
   const modes = Object.entries(done.summary.modes).map(([mode, { learningRate, runs }]) => {
     const of = (set: string): (number | null)[] => runs.map(({ scores }) => scores[set].byRule.wrong.f1);
     const f1 = Object.fromEntries(tests.map((set) => [set, spread(of(set))]));
     const means = runs.map((_, i) => meanOf(tests.map((set) => of(set)[i])));
     return [mode, { learningRate, f1, mean: spread(means) }] as const;
   });
-  return { ...base, rows: done.rows, modes: Object.fromEntries(modes), seconds: done.summary.seconds };
+  const { rows, labels } = done;
+  return { ...base, rows, labels, modes: Object.fromEntries(modes), seconds: done.summary.seconds };
 }
 
 /**
@@ -133,7 +137,7 @@ export function ablationsTables(summary: AblationsSummary): string {
         ...[name, ablations.join(", "), mode, String(rows?.train ?? "–"), String(epochs)],
         ...testSets.map((set) => spreadText(f1[set])),
         ...(testSets.length > 1 ? [spreadText(mean)] : []),
-        ...differenceCells(effect?.comparison ?? null),
+        ...differenceCells(effect === undefined ? null : overallF1(effect.comparison)),
       ];
     }),
   );
@@ -150,17 +154,17 @@ export function ablationsTables(summary: AblationsSummary): string {
     "95% interval",
   ];
   const parts = [markdownTable(head, lines, [0, 1, 2])];
-  parts.push(arms.map(({ name, what }) => printable(`${name}: ${what}`)).join("\n"));
+  parts.push(arms.map((arm) => printable(`${arm.name}: ${arm.what}${labelsText(arm)}`)).join("\n"));
   for (const { name, reason } of arms.filter(({ state }) => state === "failed"))
     parts.push(printable(`${name} failed: ${reason ?? ""}`));
   for (const { set, reason } of leftOut) parts.push(printable(`${set} was left out: ${reason}`));
   return parts.join("\n\n");
 }
 
-function differenceCells(comparison: Comparison | null): [string, string] {
-  const difference = comparison === null ? null : comparison.mean === null ? comparison.sets[0].f1 : comparison.mean.f1;
-  if (difference === null) return ["–", "–"];
-  const signed = (value: number): string => `${value > 0 ? "+" : ""}${number(value)}`;
-  const { estimate, low, high } = difference.difference;
-  return [signed(estimate), `${signed(low)} to ${signed(high)}`];
+/** "; 120 of 1918 labels differ from the set's own, 3 rows have none and are left out"; nothing for an arm under the set's own labels. */
+export function labelsText({ rows, labels }: Pick<ArmSummary, "rows" | "labels">): string {
+  if (rows === null || labels === null) return "";
+  const { changed, missing } = labels;
+  const without = missing === 0 ? "" : `, ${missing} rows have none and are left out`;
+  return `; ${changed} of ${rows.train} labels differ from the set’s own${without}`;
 }

@@ -20,7 +20,9 @@ import {
   type ArmDone,
   type ArmEffect,
 } from "./ablations-summary.js";
+import { describeEnvironment } from "./environment.js";
 import { openFolder } from "./experiment.js";
+import { ENVIRONMENT, pinData } from "./pinned-data.js";
 import { isDue, markPartDone, markPartFailed, partState, stateCells, summaryLine, type PlannedPart } from "./plan.js";
 import { say } from "./progress.js";
 import { writeJson } from "./run-folder.js";
@@ -41,8 +43,12 @@ interface PlannedArm extends PlannedPart {
 }
 
 const WORDS = { parts: "arms", unknown: "not measured yet" };
-const run = z.looseObject({ seed: z.number(), training: z.looseObject({ seconds: z.number() }), evaluationSeconds: z.number() });
-const doneSchema = z.looseObject({ seconds: z.number(), allRuns: z.array(run) });
+const runSchema = z.looseObject({
+  seed: z.number(),
+  training: z.looseObject({ seconds: z.number() }),
+  evaluationSeconds: z.number(),
+});
+const doneSchema = z.looseObject({ seconds: z.number(), allRuns: z.array(runSchema) });
 
 /**
  * Runs the arms in the folder `out`, or goes on with them there: what is trained or predicted is not done again. An arm that fails is noted
@@ -66,12 +72,13 @@ export async function runAblations(
     if (fresh)
       for (const arm of made.arms.filter((one) => isWanted(one, wanted)))
         rmSync(join(out, ARMS, arm.name), { recursive: true, force: true });
+    writeJson(join(out, ENVIRONMENT), { ...describeEnvironment(null), ...pinData(out, made.sets) });
     const plan = readPlan(config, made, out, wanted);
     say(planText(plan));
     const done = new Map<string, ArmDone>();
     let effects: ArmEffect[] = [];
     const summarise = (): AblationsSummary => {
-      effects = armEffects(out, done, made.tests, effects);
+      effects = armEffects(out, inPlan(plan, done), made.tests, effects);
       const arms = plan.map(({ arm, state, reason }) =>
         summariseArm(arm, { state, reason }, done.get(arm.name) ?? null, made.tests),
       );
@@ -79,17 +86,11 @@ export async function runAblations(
       writeJson(join(out, "summary.json"), summary);
       return summary;
     };
-    for (const part of plan.filter((one) => isDue(one) || one.state === "done")) {
+    const run = async (part: PlannedArm): Promise<void> => {
       const { arm } = part;
       const place = join(out, ARMS, arm.name);
-      // What was done in an earlier run is only read.
-      const news = isDue(part);
-      if (news) {
-        part.state = "running";
-        say(`\n${arm.name} (${arm.what}): begins; ${planLine(plan)}`);
-      }
       try {
-        const rows = await arm.rows(signal);
+        const { rows, labels } = await arm.load(signal);
         const { modes, epochs } = arm;
         const train = { name: arm.name, rows };
         const summary = await runSft(armConfig(config, { trainSet: arm.name, modes, epochs }), place, {
@@ -99,13 +100,20 @@ export async function runAblations(
         markPartDone(part, place, summary.seconds);
         part.parts = partsOf(summary);
         const harmful = rows.filter(({ harm }) => harm === "harmful").length;
-        done.set(arm.name, { rows: { train: rows.length, harmful }, summary });
+        done.set(arm.name, { rows: { train: rows.length, harmful }, labels, summary });
       } catch (error) {
         if (signal?.aborted) throw error;
         markPartFailed(part, place, error instanceof Error ? error.message : String(error));
         say(`${arm.name}: failed: ${part.reason}`);
       }
-      if (news) summarise();
+    };
+    // What was done in an earlier run is only read, and before anything else: a summary that is written on the way has it too.
+    for (const part of plan.filter(({ state }) => state === "done")) await run(part);
+    for (const part of plan.filter(isDue)) {
+      part.state = "running";
+      say(`\n${part.arm.name} (${part.arm.what}): begins; ${planLine(plan)}`);
+      await run(part);
+      summarise();
     }
     say(`\n${planText(plan)}`);
     return summarise();
@@ -120,6 +128,11 @@ export async function showAblationsPlan(config: AblationsConfig, out: string, on
   const made = await armsOf(config, out);
   const missing = made.leftOut.map(({ set, reason }) => `left out: ${set}: ${reason}`);
   return [planText(readPlan(config, made, out, wanted)), ...missing].join("\n\n");
+}
+
+/** The arms that are done, in the plan's order. */
+function inPlan(plan: readonly PlannedArm[], done: ReadonlyMap<string, ArmDone>): Map<string, ArmDone> {
+  return new Map(plan.flatMap(({ arm }) => (done.has(arm.name) ? [[arm.name, done.get(arm.name)!] as const] : [])));
 }
 
 function isWanted({ ablations }: Arm, wanted: readonly string[]): boolean {

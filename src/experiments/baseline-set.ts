@@ -8,7 +8,13 @@ import type { BaselineForm } from "../prompts/baseline-form.js";
 
 /** What became of a prompt: a prediction, or no answer. */
 export type Outcome =
-  | { readonly index: number; readonly kind: "said"; readonly said: Omit<Prediction, "id" | "gold" | "milliseconds"> }
+  | {
+      readonly index: number;
+      readonly kind: "said";
+      readonly said: Omit<Prediction, "id" | "gold" | "milliseconds">;
+      /** Its share of the time of those that were computed with it; 0 for an answer from before; null: since the last outcome. */
+      readonly milliseconds: number | null;
+    }
   | { readonly index: number; readonly kind: "failed"; readonly failure: Failure };
 
 /** A prompt without an answer. It counts as unparsed. */
@@ -54,14 +60,14 @@ export async function* askAll(
   }
   const pending = new Set(prompts.keys());
   const requests = prompts.map((prompt) => requestFor(engine, form, prompt));
-  for await (const { index, result } of engine.complete(requests, options)) {
+  for await (const { index, result, cached = false } of engine.complete(requests, options)) {
     pending.delete(index);
     if (result.kind === "failure") yield { index, kind: "failed", failure: result };
     else {
       const { harm, intent } = form.parse(result.text);
       // Servers may count nothing; the summary says so.
       const said = { harm, intent, harmfulProbability: null, newTokens: result.completionTokens ?? 0 };
-      yield { index, kind: "said", said };
+      yield { index, kind: "said", said, milliseconds: cached ? 0 : null };
     }
   }
   for (const index of pending)
@@ -80,7 +86,8 @@ async function* chooseAll(
     else {
       const harm = result.probability >= 0.5 ? "harmful" : "safe";
       // One pass over the prompt: nothing is generated.
-      yield { index, kind: "said", said: { harm, intent: null, harmfulProbability: result.probability, newTokens: 0 } };
+      const said = { harm, intent: null, harmfulProbability: result.probability, newTokens: 0 } as const;
+      yield { index, kind: "said", said, milliseconds: result.milliseconds };
     }
   }
 }
@@ -95,7 +102,7 @@ export class BaselineError extends Error {
 
 /**
  * Asks about the rows that `file` has no prediction for. A row whose request failed gets none until all others are done; then it is unparsed,
- * and `onFailures` has been told of it before.
+ * and `onFailures` has been told of it before, with all that were asked about now.
  * @returns one prediction a row, in the set's order
  * @throws BaselineError; PredictionMismatchError or DataFormatError for a file that is not of the set; what the engine throws
  */
@@ -106,7 +113,7 @@ export async function askSet(
   file: string,
   options: {
     readonly signal?: AbortSignal;
-    readonly onFailures: (failed: readonly FailedRequest[]) => void;
+    readonly onFailures: (failed: readonly FailedRequest[], asked: ReadonlySet<string>) => void;
     readonly onProgress?: (done: number) => void;
   },
 ): Promise<Prediction[]> {
@@ -117,9 +124,9 @@ export async function askSet(
     const left = rows.filter(({ id }) => !byId.has(id));
     const failed: FailedRequest[] = [];
     let before = performance.now();
-    const write = (row: LabelledPrompt, said: Omit<Prediction, "id" | "gold" | "milliseconds">): void => {
+    const write = (row: LabelledPrompt, said: Omit<Prediction, "id" | "gold" | "milliseconds">, known: number | null): void => {
       const now = performance.now();
-      const prediction = { id: row.id, gold: row.harm, ...said, milliseconds: now - before };
+      const prediction = { id: row.id, gold: row.harm, ...said, milliseconds: known ?? now - before };
       before = now;
       writer.append(prediction);
       byId.set(row.id, prediction);
@@ -128,7 +135,7 @@ export async function askSet(
     const prompts = left.map(({ prompt }) => prompt);
     for await (const outcome of askAll(engine, form, prompts, options.signal)) {
       const row = left[outcome.index];
-      if (outcome.kind === "said") write(row, outcome.said);
+      if (outcome.kind === "said") write(row, outcome.said, outcome.milliseconds);
       else {
         const { reason, retryable, hopeless } = outcome.failure;
         if (hopeless === true) throw new BaselineError(`${engine.name}: ${reason}; what was answered is kept`);
@@ -137,18 +144,15 @@ export async function askSet(
     }
     if (failed.length > 0 && failed.length === rows.length)
       throw new BaselineError(`${engine.name} answered none of ${rows.length} requests: ${failed[0].reason}`);
-    options.onFailures(failed);
+    options.onFailures(failed, new Set(left.map(({ id }) => id)));
     const again = failed.filter(({ retryable }) => retryable);
     if (again.length > MOST_FAILED * rows.length)
       throw new BaselineError(
         `${engine.name}: ${again.length} of ${rows.length} requests failed (${again[0].reason}); what was answered is kept, the same command asks for the rest`,
       );
     const unparsed = { harm: "unparsed", intent: null, harmfulProbability: null, newTokens: 0 } as const;
-    for (const { id } of failed)
-      write(
-        rows.find((row) => row.id === id)!,
-        unparsed,
-      );
+    const byRow = new Map(rows.map((row) => [row.id, row]));
+    for (const { id } of failed) write(byRow.get(id)!, unparsed, 0);
     return rows.map(({ id }) => byId.get(id)!);
   } finally {
     writer.close();

@@ -20,7 +20,8 @@ import type { BaselineForm } from "../prompts/baseline-form.js";
 import { withoutControlTokens } from "../prompts/untrusted.js";
 import { answerKind, askAll, askSet, BaselineError, requestFor, type AnswerKind, type FailedRequest } from "./baseline-set.js";
 import { describeEnvironment } from "./environment.js";
-import { compareIntents, ENVIRONMENT, pinData } from "./evaluation.js";
+import { compareIntents } from "./evaluation.js";
+import { ENVIRONMENT, pinData } from "./pinned-data.js";
 import { say, showWork } from "./progress.js";
 import { claimFolder, clearFolder, predictionFile, readJson, removeTemporaries, writeJson } from "./run-folder.js";
 import type { NamedSet } from "./sets.js";
@@ -72,8 +73,8 @@ export async function runBaseline(
     const config = { kind: "baseline", model: engine.name, engine: identity, form: form.name, answers, question: question(form) };
     if (claimFolder(out, config)) say(`${out}: going on with what is there`);
     removeTemporaries(join(out, "predictions"));
-    const data = pinData(out, sets);
-    const environment = { ...describeEnvironment(null), data };
+    const pinned = pinData(out, sets);
+    const environment = { ...describeEnvironment(null), ...pinned };
     writeJson(join(out, ENVIRONMENT), environment);
 
     const failures = readFailures(out);
@@ -87,13 +88,13 @@ export async function runBaseline(
       answers,
       engine: identity,
       environment,
-      data: Object.fromEntries(sets.map(({ name }) => [name, data[name]])),
+      data: Object.fromEntries(sets.map(({ name }) => [name, pinned.data[name]])),
       sets: Object.fromEntries(said.map(({ name, rows, predictions }, i) => [name, reportSet(rows, predictions, intents[i])])),
       mean: reportMean(said),
       latency: latency ? await measureEngine(engine, form, sets, signal) : null,
       counts,
       failures: Object.fromEntries(sets.flatMap(({ name }) => (failures.has(name) ? [[name, failures.get(name)!]] : []))),
-      notes: [...notes, ...notesOn(sets, predictions, failures, answers, counts)],
+      notes: [...notes, ...notesOn(sets, predictions, failures, answers)],
     };
     writeJson(join(out, "summary.json"), summary);
     return summary;
@@ -134,8 +135,8 @@ async function askSets(
       try {
         const asked = await askSet(answerKind(engine, form) === "choice" ? engine : cache, form, rows, file, {
           ...(signal && { signal }),
-          onFailures: (failed) => {
-            const lasting = (failures.get(name) ?? []).filter(({ retryable }) => !retryable);
+          onFailures: (failed, asked) => {
+            const lasting = (failures.get(name) ?? []).filter(({ id }) => !asked.has(id));
             failures.set(name, [...lasting, ...failed]);
             if (failures.get(name)!.length === 0) failures.delete(name);
             writeJson(join(out, FAILURES), Object.fromEntries(failures));
@@ -168,7 +169,8 @@ const failuresSchema = z.record(
   z.array(z.strictObject({ id: z.string(), reason: z.string(), retryable: z.boolean() })),
 );
 
-function readFailures(out: string): Map<string, readonly FailedRequest[]> {
+/** Requests of an earlier run that failed, by set. @throws DataFormatError for a damaged file */
+export function readFailures(out: string): Map<string, readonly FailedRequest[]> {
   const file = join(out, FAILURES);
   return new Map(existsSync(file) ? Object.entries(checkRow(failuresSchema, readJson(file), file, 0)) : []);
 }
@@ -219,7 +221,6 @@ function notesOn(
   predictions: readonly (readonly Prediction[])[],
   failures: ReadonlyMap<string, readonly FailedRequest[]>,
   answers: AnswerKind,
-  counts: EngineCounts,
 ): string[] {
   const notes: string[] = [];
   for (const { name } of sets) {
@@ -234,7 +235,11 @@ function notesOn(
   const escaped = sets.flatMap(({ rows }) => rows).filter(({ prompt }) => withoutControlTokens(prompt) !== prompt).length;
   if (escaped > 0)
     notes.push(`${escaped} prompts spell control tokens of a model and were asked about with a space inside of them`);
-  if (counts.cached > 0) notes.push(`${counts.cached} answers were already there; their time was not measured`);
+  const untimed = predictions.flat().filter(({ milliseconds }) => milliseconds === 0).length;
+  if (untimed > 0)
+    notes.push(
+      `${untimed} prompts have no time of their own, because they failed or their answers were there before; they do not count in it`,
+    );
   const said = predictions.flat().filter(({ harm }) => harm !== "unparsed");
   if (answers !== "choice" && said.length > 0 && said.every(({ newTokens }) => newTokens === 0))
     notes.push("the server does not count tokens: 0 stands for what is not known");

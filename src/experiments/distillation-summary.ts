@@ -2,18 +2,18 @@
  * What a distillation grid found: each cell (teacher, student, condition) with its scores, lengths and losses, and each condition with an
  * intent beside reasoning alone, prompt by prompt.
  */
-import { compareModels, type Comparison, type Difference } from "../evaluate/comparison.js";
+import { compareModels, overallF1, type Comparison } from "../evaluate/comparison.js";
 import type { Prediction } from "../evaluate/predictions.js";
 import { reportSet, type SetReport } from "../evaluate/set-report.js";
 import { markdownTable, number, printable } from "../evaluate/table.js";
-import { signed } from "../evaluate/signed.js";
+import { differenceCells } from "../evaluate/signed.js";
 import type { Condition } from "../prompts/distillation.js";
 import { sameCell } from "./distillation-cells.js";
 import type { DistillationConfig } from "./distillation-config.js";
 import type { PartState } from "./plan.js";
 import type { TrainingFacts } from "./sft-log.js";
 import type { LeftOut, NamedSet } from "./sets.js";
-import { meanOf } from "./spread.js";
+import { meanOf } from "../evaluate/spread.js";
 
 /** One training of a cell, by rate and seed: one folder. */
 export interface CellRun {
@@ -175,8 +175,7 @@ export function distillationTables(summary: DistillationSummary): string {
   const head = [...names, "rate", "val. loss", "selection F1", ...sets.map((set) => `F1 ${set}`), "unparsed", "tokens", "ms"];
   const parts = [`Cells\n\n${markdownTable(head, lines, [0, 1, 2])}`];
   const effects = summary.effects.map(({ teacher, student, condition, comparison }) => {
-    const difference = comparison.mean === null ? comparison.sets[0].f1 : comparison.mean.f1;
-    return [teacher, student, condition, ...differenceCells(difference)];
+    return [teacher, student, condition, ...differenceCells(overallF1(comparison))];
   });
   const over = printable(sets.length > 1 ? `mean F1 over ${sets.join(", ")}` : `F1 on ${sets.join()}`);
   if (effects.length > 0)
@@ -200,10 +199,4 @@ function tokensLine(runs: readonly CellRun[]): string {
   const [computed, whole] = [total("tokens"), total("tokensUnshared")];
   const share = Math.round((100 * computed) / whole);
   return `Training computed ${computed} tokens; the rows have ${whole}, each with a system prompt of its own (${share}%), and no padding.`;
-}
-
-function differenceCells(difference: Difference | null): string[] {
-  if (difference === null) return ["–", "–"];
-  const { estimate, low, high } = difference.difference;
-  return [signed(estimate), `${signed(low)} to ${signed(high)}`];
 }

@@ -58,41 +58,50 @@ export async function runDistillation(
     const done = new Map<PlannedCell, CellDone>();
     let effects: IntentEffect[] = [];
     const summarise = (): DistillationSummary => {
-      effects = intentEffects([...done.values()], sets.tests, effects);
+      effects = intentEffects(
+        plan.flatMap((cell) => done.get(cell) ?? []),
+        sets.tests,
+        effects,
+      );
       const cells = plan.map((cell) => done.get(cell)?.cell ?? unfinished(cell));
       const summary = summariseGrid(config, cells, effects, leftOut);
       writeJson(join(out, "summary.json"), summary);
       return summary;
     };
 
-    for (const name of config.students) {
+    const run = async (cell: PlannedCell, open: OpenedOnce["open"]): Promise<void> => {
+      const { teacher, student, condition } = cell;
+      try {
+        const [train, validation] = [rowsOf(teacher).train.get(condition)!, rowsOf(teacher).validation.get(condition)!];
+        const key = { teacher, student, condition };
+        const result = await runCell({ config, out, cell: key, train, validation, sets, student: open, signal });
+        markDone(cell, out, result.cell);
+        done.set(cell, result);
+      } catch (error) {
+        if (signal?.aborted) throw error;
+        markFailed(cell, out, error instanceof Error ? error.message : String(error));
+        say(`${cellName(cell)}: failed: ${cell.reason}`);
+      }
+    };
+    const withStudent = async (name: string, work: (open: OpenedOnce["open"]) => Promise<void>): Promise<void> => {
       const student = openedOnce(folder, name);
       try {
-        for (const cell of plan.filter((one) => one.student === name && (isDue(one) || one.state === "done"))) {
-          const { teacher, condition } = cell;
-          // What was done in an earlier run is only read.
-          const news = isDue(cell);
-          if (news) {
-            cell.state = "running";
-            say(`\n${cellName(cell)}: begins; ${planLine(plan)}`);
-          }
-          try {
-            const [train, validation] = [rowsOf(teacher).train.get(condition)!, rowsOf(teacher).validation.get(condition)!];
-            const key = { teacher, student: name, condition };
-            const result = await runCell({ config, out, cell: key, train, validation, sets, student: student.open, signal });
-            markDone(cell, out, result.cell);
-            done.set(cell, result);
-          } catch (error) {
-            if (signal?.aborted) throw error;
-            markFailed(cell, out, error instanceof Error ? error.message : String(error));
-            say(`${cellName(cell)}: failed: ${cell.reason}`);
-          }
-          if (news) summarise();
-        }
+        await work(student.open);
       } finally {
         await student.close();
       }
-    }
+    };
+    // What was done in an earlier run is only read, and before anything else: a summary that is written on the way has it too.
+    for (const cell of plan.filter(({ state }) => state === "done")) await withStudent(cell.student, (open) => run(cell, open));
+    for (const name of config.students)
+      await withStudent(name, async (open) => {
+        for (const cell of plan.filter((one) => one.student === name && isDue(one))) {
+          cell.state = "running";
+          say(`\n${cellName(cell)}: begins; ${planLine(plan)}`);
+          await run(cell, open);
+          summarise();
+        }
+      });
     say(`\n${planText(plan)}`);
     return summarise();
   } finally {
@@ -126,8 +135,13 @@ function unfinished({ teacher, student, condition, state, reason }: PlannedCell)
   return { teacher, student, condition, state, reason, rows: null, learningRate: null, sweep: [], runs: [], seconds: null };
 }
 
+interface OpenedOnce {
+  readonly open: () => ReturnType<ExperimentFolder<DistillationConfig>["open"]>;
+  readonly close: () => Promise<void>;
+}
+
 /** Opens a student when first needed, for all its cells; what opening throws, each of them gets. */
-function openedOnce(folder: ExperimentFolder<DistillationConfig>, name: string) {
+function openedOnce(folder: ExperimentFolder<DistillationConfig>, name: string): OpenedOnce {
   let opening: ReturnType<typeof folder.open> | undefined;
   return {
     open: (): ReturnType<typeof folder.open> => (opening ??= folder.open(name)),

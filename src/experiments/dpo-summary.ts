@@ -12,7 +12,7 @@ import type { AgreementBySet, Instruments } from "./dpo-instruments.js";
 import type { DpoTrainingFacts } from "./dpo-log.js";
 import type { MiningFacts } from "./dpo-pairs.js";
 import type { LeftOut, NamedSet } from "./sets.js";
-import { meanOf, spread, spreadText, type Spread } from "./spread.js";
+import { meanOf, spread, spreadText, type Spread } from "../evaluate/spread.js";
 
 /** The model that DPO starts from is a condition too. */
 export type Condition = "sft" | PairSetName;

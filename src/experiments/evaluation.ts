@@ -3,7 +3,7 @@
  * on with. More sets may be added to a folder later; model, adapter, format or arithmetic may not change.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DownloadError } from "../download/errors.js";
 import { evaluateSet } from "../evaluate/evaluate-set.js";
@@ -18,9 +18,10 @@ import { loadSentenceEncoder, type SentenceEncoder } from "../model/sentence-enc
 import type { Precision } from "../tensor/ops.js";
 import { describeEnvironment } from "./environment.js";
 import { openExperimentModel } from "./model.js";
+import { ENVIRONMENT, pinData } from "./pinned-data.js";
 import { say, showWork } from "./progress.js";
-import { claimFolder, clearFolder, readJson, RunFolderError, writeJson, predictionFile } from "./run-folder.js";
-import { hashRows, type NamedSet } from "./sets.js";
+import { claimFolder, clearFolder, writeJson, predictionFile } from "./run-folder.js";
+import type { NamedSet } from "./sets.js";
 import type { Mode } from "./sft-config.js";
 import { FORMATS } from "./sft-run.js";
 
@@ -73,8 +74,8 @@ export async function runEvaluation(
       const adapterSha256 = request.adapter === null ? null : adapterHash(request.adapter);
       const config = { kind: "evaluation", model: request.model, adapterSha256, format: request.format, precision, ops };
       if (claimFolder(out, config)) say(`${out}: going on with what is there`);
-      const data = pinData(out, request.sets);
-      const environment = { ...describeEnvironment(model.decoder.ops), adapter: request.adapter, data };
+      const pinned = pinData(out, request.sets);
+      const environment = { ...describeEnvironment(model.decoder.ops), adapter: request.adapter, ...pinned };
       writeJson(join(out, ENVIRONMENT), environment);
 
       const { predictions, latency } = await predict(model, request, out, signal);
@@ -85,7 +86,7 @@ export async function runEvaluation(
         adapter: request.adapter,
         format: request.format,
         environment,
-        data: Object.fromEntries(request.sets.map(({ name }) => [name, data[name]])),
+        data: Object.fromEntries(request.sets.map(({ name }) => [name, pinned.data[name]])),
         sets: Object.fromEntries(said.map(({ name, rows, predictions }, i) => [name, reportSet(rows, predictions, intents[i])])),
         mean: reportMean(said),
         latency,
@@ -100,8 +101,6 @@ export async function runEvaluation(
     unlock();
   }
 }
-
-export const ENVIRONMENT = "environment.json";
 
 async function predict(
   model: LanguageModel,
@@ -169,22 +168,6 @@ export async function compareIntents(
   } finally {
     encoder.free();
   }
-}
-
-/** Hashes of these sets and of those evaluated here before. @throws RunFolderError if a set's rows are not what they were. */
-export function pinData(out: string, sets: readonly NamedSet[]): Record<string, string> {
-  const file = join(out, ENVIRONMENT);
-  const stored: unknown = existsSync(file) ? readJson(file) : {};
-  const before = (stored as { data?: unknown } | null)?.data ?? {};
-  const data: Record<string, string> = {};
-  for (const [name, hash] of Object.entries(before)) if (typeof hash === "string") data[name] = hash;
-  for (const { name, rows } of sets) {
-    const hash = hashRows(rows);
-    if (Object.hasOwn(data, name) && data[name] !== hash)
-      throw new RunFolderError(out, `the rows of ${name} have changed since; use another --out, or --fresh to begin anew`);
-    data[name] = hash;
-  }
-  return data;
 }
 
 /** sha256 of an adapter's two files: the same adapter in another place is the same. */

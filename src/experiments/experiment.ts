@@ -7,6 +7,7 @@ import type { LanguageModel } from "../model/language-model.js";
 import type { Precision } from "../tensor/ops.js";
 import { describeEnvironment } from "./environment.js";
 import { openExperimentModel } from "./model.js";
+import { ENVIRONMENT } from "./pinned-data.js";
 import { say } from "./progress.js";
 import { claimFolder, clearFolder, readJson, RunFolderError, writeJson } from "./run-folder.js";
 import { hashRows, type NamedSet } from "./sets.js";
@@ -39,11 +40,11 @@ export interface ExperimentFolder<Config> {
 /** Settings that say how much is run and change nothing of what is done: a folder of one seed may be gone on with for three. */
 export const MAY_GROW = ["seeds", "pairSets", "rewards"] as const;
 
-const ENVIRONMENT = "environment.json";
+// An experiment whose parts open their models has no arithmetic of its own.
 const schema = z.looseObject({
-  precision: z.string(),
-  ops: z.string(),
-  placement: z.string(),
+  precision: z.string().optional(),
+  ops: z.string().optional(),
+  placement: z.string().optional(),
   data: z.record(z.string(), z.string()),
 });
 
@@ -148,7 +149,7 @@ function environmentOf(
     if (before[field] !== now[field])
       throw new RunFolderError(
         out,
-        `${field} was ${before[field]} and is ${String(now[field])} here; use another --out, or --fresh to begin anew`,
+        `${field} was ${before[field] ?? "not noted"} and is ${String(now[field])} here; use another --out, or --fresh to begin anew`,
       );
   for (const field of ["commit", "node", "cpu"] as const)
     if (before[field] !== now[field])

@@ -9,7 +9,7 @@ import { errorTables, type ErrorTypes } from "./dpo-summary.js";
 import type { GrpoConfig, RewardKind } from "./grpo-config.js";
 import type { GrpoTrainingFacts } from "./grpo-log.js";
 import type { LeftOut, NamedSet } from "./sets.js";
-import { spread, spreadText, type Spread } from "./spread.js";
+import { spread, spreadText, type Spread } from "../evaluate/spread.js";
 
 /** The model that training starts from is a condition too. */
 export type GrpoCondition = "start" | RewardKind;

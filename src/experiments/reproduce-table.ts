@@ -17,7 +17,7 @@ import type { TestSet } from "../report/published-tables.js";
 import { modesOf, readExperiment } from "../report/runs.js";
 import { readRequests } from "../report/single-requests.js";
 import { AIMS_TEST, BENCHMARKS } from "./presets/sets.js";
-import { meanOf, spread, spreadText } from "./spread.js";
+import { meanOf, spread, spreadText } from "../evaluate/spread.js";
 
 const PUBLISHED_SETS: readonly TestSet[] = [...BENCHMARKS, AIMS_TEST];
 

@@ -6,7 +6,7 @@ import type { TrainingFacts } from "./sft-log.js";
 import { runFolder, type SftRun } from "./sft-run.js";
 import type { LeftOut, NamedSet } from "./sets.js";
 import type { Mode, SftConfig } from "./sft-config.js";
-import { meanOf, spread, spreadText, type Spread } from "./spread.js";
+import { meanOf, spread, spreadText, type Spread } from "../evaluate/spread.js";
 
 /** A run with what it said on each set so far. */
 export interface TrainedRun {

@@ -18,8 +18,8 @@ export interface ScoreOptions {
   /** Tokens computed at once. Default 2,048. */
   readonly batchTokens?: number;
   /**
-   * What prompts begin with (a system prompt): computed once for the prompts of a batch. Only where all completions of a prompt are single
-   * tokens; others are computed whole. Default: nothing.
+   * What prompts begin with (a system prompt): computed once for the prompts of a batch. A prompt that has completions of several tokens then
+   * is computed once for each of them from there on, where that is less than computing it whole. Default: nothing.
    */
   readonly shared?: SharedPrefix;
   readonly onProgress?: (done: number, total: number) => void;
@@ -34,8 +34,12 @@ export async function scoreCompletions(
 ): Promise<Float32Array[][]> {
   const { batchTokens = 2048, shared = new Int32Array(0) } = options;
   const results: Float32Array[][] = items.map(() => []);
-  const size = (index: number): number =>
-    items[index].prompt.length - prefixOf(items[index], shared) + items[index].completions.reduce((sum, c) => sum + c.length, 0);
+  const size = (index: number): number => {
+    const { prompt, completions } = items[index];
+    const own = prompt.length - prefixOf(items[index], shared);
+    const times = own < prompt.length && !areSingleTokens(completions) ? completions.length : 1;
+    return times * own + completions.reduce((sum, { length }) => sum + length, 0);
+  };
   const groups = groupByTokens([...items.keys()], size, batchTokens);
   let done = 0;
   for (const group of groups) {
@@ -48,9 +52,16 @@ export async function scoreCompletions(
   return results;
 }
 
-/** How many of a prompt's first tokens are taken from the shared prefix. A prefix of a prefix is only possible for single tokens. */
+const areSingleTokens = (completions: readonly Int32Array[]): boolean => completions.every(({ length }) => length === 1);
+
+/**
+ * How many of a prompt's first tokens are taken from the shared prefix. A prefix of a prefix is only possible for single tokens: longer
+ * completions each need the rest of the prompt again.
+ */
 function prefixOf({ prompt, completions }: ScoreItem, shared: SharedPrefix): number {
-  return continuesPrefix(prompt, shared) && completions.every(({ length }) => length === 1) ? shared.length : 0;
+  if (!continuesPrefix(prompt, shared)) return 0;
+  const again = areSingleTokens(completions) ? 0 : (completions.length - 1) * (prompt.length - shared.length);
+  return again < shared.length ? shared.length : 0;
 }
 
 function scoreGroup(
@@ -65,9 +76,15 @@ function scoreGroup(
   const sequences: Sequence[] = prefixes.some((length) => length > 0) ? [{ ids: shared }] : [];
   const places: { item: number; sequence: number }[] = [];
   group.forEach((item, i) => {
-    const ids = items[item].prompt.subarray(prefixes[i]);
-    const prefix = sequences.push({ ids, ...(prefixes[i] > 0 && { prefix: 0 }) }) - 1;
-    for (const ids of items[item].completions) places.push({ item, sequence: sequences.push({ ids, prefix, scoreFrom: 0 }) - 1 });
+    const { prompt, completions } = items[item];
+    const own = prompt.subarray(prefixes[i]);
+    const add = (sequence: Sequence): void => void places.push({ item, sequence: sequences.push(sequence) - 1 });
+    if (prefixes[i] > 0 && !areSingleTokens(completions)) {
+      for (const ids of completions) add({ ids: Int32Array.of(...own, ...ids), prefix: 0, scoreFrom: own.length });
+      return;
+    }
+    const prefix = sequences.push({ ids: own, ...(prefixes[i] > 0 && { prefix: 0 }) }) - 1;
+    for (const ids of completions) add({ ids, prefix, scoreFrom: 0 });
   });
   const batch = packSequences(sequences);
   const pass = forward(decoder, batch, lora, { temperature });

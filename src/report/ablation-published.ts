@@ -1,7 +1,7 @@
 /** The paper's ablations (sections 1.4 and 7.4 of the record of arXiv 2606.27210): five training sets, one run each. */
 import type { Ablation } from "../experiments/ablations-config.js";
 import { AIMS_TEST } from "../experiments/presets/sets.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { markOf, ranks } from "./benchmark-ranks.js";
 import { BENCHMARK_NAMES, BENCHMARK_ORDER } from "./benchmark-table.js";
 import { zeroMarked } from "./differences.js";

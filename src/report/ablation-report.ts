@@ -4,7 +4,8 @@ import { constantScores } from "../evaluate/metrics.js";
 import { f1Statistic } from "../evaluate/statistic.js";
 import { REFERENCE } from "../experiments/ablations-arms.js";
 import type { Ablation } from "../experiments/ablations-config.js";
-import { meanOf } from "../experiments/spread.js";
+import { labelsText } from "../experiments/ablations-summary.js";
+import { meanOf } from "../evaluate/spread.js";
 import type { Mode } from "../experiments/sft-config.js";
 import { armModes, armRuns, doneArms, type AblationsRecord, type ArmRecord } from "./ablation-runs.js";
 import { scoreTable } from "./conditions.js";
@@ -14,12 +15,12 @@ import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 
 /** What was run: model, rows of every arm, sets; what is missing, and why. */
 export function ablationSetting(run: AblationsRecord): string {
-  const arms = run.arms.map(({ name, what, state, reason, rows, epochs }) => {
+  const arms = run.arms.map(({ name, what, state, reason, rows, labels, epochs }) => {
     const size =
       rows === null
         ? ""
         : `: ${rows.train} rows, ${rows.harmful} of them harmful, ${epochs} ${epochs === 1 ? "epoch" : "epochs"}`;
-    return `${name} (${what})${size}${state === "done" ? "" : `; ${state}${reason === null ? "" : `: ${reason}`}`}`;
+    return `${name} (${what})${size}${labelsText({ rows, labels })}${state === "done" ? "" : `; ${state}${reason === null ? "" : `: ${reason}`}`}`;
   });
   return [
     `model: ${run.model}; seeds ${run.seeds.join(", ")}; trained as ${armModes(run).join(" and ") || "nothing"}`,

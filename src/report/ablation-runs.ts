@@ -21,6 +21,8 @@ export interface ArmRecord {
   readonly reason: string | null;
   /** Null unless it is done. */
   readonly rows: { readonly train: number; readonly harmful: number } | null;
+  /** Of an arm under other labels: how many differ from the set's own, and rows that have none. */
+  readonly labels: { readonly changed: number; readonly missing: number } | null;
   readonly experiment: ExperimentRecord | null;
 }
 
@@ -68,6 +70,7 @@ const schema = z.looseObject({
       state: z.enum(["done", "running", "failed", "left"]),
       reason: z.string().nullable(),
       rows: z.looseObject({ train: count, harmful: count }).nullable(),
+      labels: z.looseObject({ changed: count, missing: count }).nullable(),
       // Below the experiment: no step leads out of it.
       folder: z.string().regex(/^arms\/[\w-]+(\.\d+)?$/),
     }),
@@ -79,10 +82,11 @@ const schema = z.looseObject({
 export function readAblations(folder: string): AblationsRecord {
   const file = join(folder, "summary.json");
   const { model, seeds, trainSet, otherLabels, pool, testSets, leftOut, ...summary } = checkRow(schema, readJson(file), file, 0);
-  const arms = summary.arms.map(({ name, ablations, what, epochs, state, reason, rows, folder: below }): ArmRecord => {
-    const experiment = state === "done" ? readExperiment(join(folder, below)) : null;
-    if (experiment !== null && rows === null) throw new DataFormatError(file, 0, "arms", `${name} is done and has no rows`);
-    return { name, ablations, what, epochs, state, reason, rows, experiment };
+  const arms = summary.arms.map(({ folder: below, ...arm }): ArmRecord => {
+    const experiment = arm.state === "done" ? readExperiment(join(folder, below)) : null;
+    if (experiment !== null && arm.rows === null)
+      throw new DataFormatError(file, 0, "arms", `${arm.name} is done and has no rows`);
+    return { ...arm, experiment };
   });
   if (new Set(arms.map(({ name }) => name)).size < arms.length) throw new DataFormatError(file, 0, "arms", "two have one name");
   const done = arms.flatMap(({ experiment }) => experiment ?? []);

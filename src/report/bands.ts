@@ -1,5 +1,5 @@
 /** Curves of several seeds as one: their mean with a band of a deviation to either side, and each seed's own points faintly behind. */
-import { spread, type Spread } from "../experiments/spread.js";
+import { spread, type Spread } from "../evaluate/spread.js";
 import { trailingMean } from "./learning-curves.js";
 
 /** More points than these are drawn smaller. */

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
-import { openPredictionFolder } from "../evaluate/prediction-folder.js";
 import type { Prediction } from "../evaluate/predictions.js";
 import { LABELS } from "../experiments/ablations-labels.js";
+import { wholePredictions } from "../experiments/pinned-data.js";
 import { readJson } from "../experiments/run-folder.js";
 import { baselineModel } from "./measured-models.js";
 import type { ParetoMeasure, ParetoPoint, Range } from "./pareto.js";
@@ -68,12 +68,11 @@ function readBaseline(folder: string): BaselineRecord | null {
   const content = readJson(file);
   if (kindSchema.safeParse(content).data?.kind !== "baseline") return null;
   const { model, form, latency } = checkRow(schema, content, file, 0);
-  const said = openPredictionFolder(folder);
   const single = latency && {
     ...{ milliseconds: latency.medianMilliseconds, interval: latency.medianInterval },
     tokensPerPrompt: latency.tokensPerPrompt,
   };
-  return { folder, model, form, predictions: new Map(said.sets.map((set) => [set, said.read(set)[0]])), single };
+  return { folder, model, form, predictions: wholePredictions(folder), single };
 }
 
 /** One point a baseline that saw all of these sets. */

@@ -5,7 +5,7 @@ import type { LoadedSet } from "../data/sets.js";
 import { agreement, type AnnotationPair } from "../intent/agreement.js";
 import type { Prediction } from "../evaluate/predictions.js";
 import { loadNamed } from "../experiments/sets.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import type { SentenceEncoder } from "../model/sentence-encoder.js";
 import { agreementTable, type AgreementRow } from "./agreement-table.js";
 import type { MeasuredModel } from "./measured-models.js";

@@ -7,7 +7,7 @@ import type { OwnRow } from "./benchmark-own.js";
 import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 import { onPanel, panelLayout } from "./panels.js";
 import type { Benchmark } from "./published-tables.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 
 interface Bar {
   readonly model: string;

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { checkRow } from "../data/rows.js";
-import { openPredictionFolder } from "../evaluate/prediction-folder.js";
+import { wholePredictions } from "../experiments/pinned-data.js";
 import { readJson } from "../experiments/run-folder.js";
 import type { MeasuredModel } from "./measured-models.js";
 
@@ -45,9 +45,16 @@ function readEvaluation(folder: string): EvaluatedModel | null {
   const [config, summary] = ["config.json", "summary.json"].map((name) => join(folder, name));
   if (!existsSync(config) || !existsSync(summary) || !kindSchema.safeParse(readJson(config)).success) return null;
   const { model, adapter, format } = checkRow(schema, readJson(summary), summary, 0);
-  const said = openPredictionFolder(folder);
+  const said = [...wholePredictions(folder)];
   const name = `${model}${adapter === null ? "" : ` + ${adapterName(adapter)}`}, ${format} (evaluate)`;
-  return { name, group: "measured here", sets: said.sets, runs: said.sets.map((set) => said.read(set)), folder, model };
+  return {
+    name,
+    group: "measured here",
+    sets: said.map(([set]) => set),
+    runs: said.map(([, predictions]) => [predictions]),
+    folder,
+    model,
+  };
 }
 
 /** The run's folder, not the `adapter` in it. */

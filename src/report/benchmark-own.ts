@@ -1,7 +1,7 @@
 /** What was measured here on the paper's benchmarks, beside the published rows. */
 import { bootstrapInterval } from "../evaluate/bootstrap.js";
 import { f1Statistic } from "../evaluate/statistic.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { markOf, ranked, ranks } from "./benchmark-ranks.js";
 import { AVERAGE, BENCHMARK_NAMES, BENCHMARK_ORDER, publishedRows, type PublishedRow } from "./benchmark-table.js";
 import { showText, type Displayable } from "./display.js";

@@ -2,7 +2,7 @@
 import { bootstrapInterval } from "../evaluate/bootstrap.js";
 import { constantScores, score } from "../evaluate/metrics.js";
 import { f1Statistic } from "../evaluate/statistic.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { BENCHMARK_NAMES, BENCHMARK_ORDER, publishedRows } from "./benchmark-table.js";
 import type { BundleRuns } from "./bundle-runs.js";
 import { baselineModel, type MeasuredModel } from "./measured-models.js";

@@ -178,9 +178,10 @@ const configSchema = z.looseObject({ seeds: z.array(z.number()).optional() });
 function trainingFacts(kind: RunKind, folder: string, results: string): RunFacts {
   const configFile = join(folder, "config.json");
   const config = checkRow(configSchema, readJson(configFile), configFile, 0);
-  // An ablation's arms are experiments of their own, made one after the other.
-  const file = [folder, ...armsIn(folder)].map((below) => join(below, "environment.json")).find(existsSync);
-  const environment = file === undefined ? {} : checkRow(environmentSchema, readJson(file), file, 0);
+  // An ablation's arms are experiments of their own, whose arithmetic is one and the same; what it says itself goes before.
+  const files = [folder, ...armsIn(folder)].map((below) => join(below, "environment.json")).filter(existsSync);
+  const said = files.map((file) => checkRow(environmentSchema, readJson(file), file, 0));
+  const environment: Environment = { ...said.at(-1), ...said.at(0) };
   return {
     ...{ title: TITLES[kind], ...placeOf(folder, results), ...commandOf(kind, config, folder), seeds: config.seeds ?? [] },
     ...{ environment: environmentLines(environment), data: Object.entries(environment.data ?? {}) },

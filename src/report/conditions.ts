@@ -3,7 +3,7 @@ import { score } from "../evaluate/metrics.js";
 import type { Prediction } from "../evaluate/predictions.js";
 import type { IntentReport } from "../evaluate/set-report.js";
 import type { ErrorTypes } from "../experiments/dpo-summary.js";
-import { meanOf, spread, spreadText } from "../experiments/spread.js";
+import { meanOf, spread, spreadText } from "../evaluate/spread.js";
 import { barFigure } from "./bars.js";
 import { ERROR_TYPES } from "./dpo-names.js";
 import type { PlotlyFigure } from "./figure.js";

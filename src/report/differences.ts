@@ -1,6 +1,6 @@
 /** Differences between two models in tables, a figure and words: all of them second less first, with 95% intervals. */
 import type { SeedDraws } from "../evaluate/bootstrap.js";
-import { compareModels, type Comparison, type Difference } from "../evaluate/comparison.js";
+import { compareModels, overallF1, type Comparison, type Difference } from "../evaluate/comparison.js";
 import type { ConditionRuns } from "./conditions.js";
 import { signed } from "../evaluate/signed.js";
 import type { PlotlyFigure } from "./figure.js";
@@ -48,11 +48,6 @@ interface LabelledDifference {
 function labelled({ sets, mean }: Comparison): LabelledDifference[] {
   const rows = sets.map(({ set, f1, auroc }) => ({ label: set, f1, auroc }));
   return mean === null ? rows : [...rows, { label: MEAN, ...mean }];
-}
-
-/** What the comparison says as a whole: the mean over the sets, or the one set. */
-export function overallF1(comparison: Comparison): Difference | null {
-  return labelled(comparison).at(-1)!.f1;
 }
 
 /** @param first, second how the two sides are called in the headings */

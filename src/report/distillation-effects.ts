@@ -2,7 +2,7 @@
 import { contrastInterval, type Runs } from "../evaluate/bootstrap.js";
 import type { Difference } from "../evaluate/comparison.js";
 import { AUROC_STATISTIC, f1Statistic, type Statistic } from "../evaluate/statistic.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import type { Condition } from "../prompts/distillation.js";
 import { rangeText, zeroMarked } from "./differences.js";
 import { pairsIn, type Pair } from "./distillation-grid.js";

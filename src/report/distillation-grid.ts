@@ -1,6 +1,6 @@
 /** What a grid of teachers, students and conditions says as a whole: marginal means, the choice by them, and who wins how often. */
 import { signTest, type SignTest } from "../evaluate/sign-test.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import type { CellKey } from "../experiments/distillation-summary.js";
 import { CONDITIONS, type Condition } from "../prompts/distillation.js";
 import { CONDITION_NAMES, INTENT_CONDITIONS } from "./distillation-names.js";

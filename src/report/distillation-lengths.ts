@@ -1,5 +1,5 @@
 /** What an intent costs: generated tokens and time a prompt beside F1, a point a cell. */
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { CONDITIONS, type Condition } from "../prompts/distillation.js";
 import { CONDITION_MARKERS, CONDITION_NAMES, OF_PUBLISHED } from "./distillation-names.js";
 import { gridOf, type DistillationRecord } from "./distillation-runs.js";

@@ -1,5 +1,5 @@
 /** What the distillation notebook shows of a grid: what was run, its heatmaps, the choice by marginal means, who wins how often. */
-import { spread, spreadText } from "../experiments/spread.js";
+import { spread, spreadText } from "../evaluate/spread.js";
 import type { Condition } from "../prompts/distillation.js";
 import {
   chooseByMeans,

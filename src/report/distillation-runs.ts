@@ -8,7 +8,7 @@ import type { Prediction } from "../evaluate/predictions.js";
 import type { CellKey } from "../experiments/distillation-summary.js";
 import type { PartState } from "../experiments/plan.js";
 import { readJson } from "../experiments/run-folder.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { CONDITIONS, type Condition } from "../prompts/distillation.js";
 import { modelNames } from "./distillation-names.js";
 import type { GridCell } from "./distillation-grid.js";

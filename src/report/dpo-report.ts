@@ -1,4 +1,5 @@
 /** What the preference experiment found: each condition beside the SFT model it starts from. */
+import { overallF1 } from "../evaluate/comparison.js";
 import type { Condition } from "../experiments/dpo-summary.js";
 import { PAIR_SETS } from "../intent/pair-sets.js";
 import * as conditions from "./conditions.js";
@@ -83,7 +84,7 @@ export function beatsText({ skipped, seeds }: DpoRecord, compared: readonly Agai
 /** The first sentence: who beats SFT, who falls behind it, who does neither. */
 function verdictLines(compared: readonly AgainstSft[]): string[] {
   const by = { better: [] as string[], worse: [] as string[], open: [] as string[] };
-  for (const { name, comparison } of compared) by[differences.directionOf(differences.overallF1(comparison))].push(name);
+  for (const { name, comparison } of compared) by[differences.directionOf(overallF1(comparison))].push(name);
   const names = (list: readonly string[]): string => [list.slice(0, -1).join(", "), list.at(-1)!].filter(Boolean).join(" and ");
   const verb = (list: readonly string[], one: string, several: string): string => (list.length === 1 ? one : several);
   return [

@@ -1,7 +1,7 @@
 /** GRPO beside the models that other experiments made: DPO and distillation, on the test sets that they share. */
 import { compareModels } from "../evaluate/comparison.js";
 import { PredictionMismatchError } from "../evaluate/predictions.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { scoreTable, setsSeenBy, type ConditionRuns } from "./conditions.js";
 import { differenceFigure, differenceTable, type Compared } from "./differences.js";
 import { showText, type Displayable } from "./display.js";

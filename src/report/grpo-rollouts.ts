@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { RewardKind } from "../experiments/grpo-config.js";
 import { readRollouts, WATCHED, type LoggedRollout } from "../experiments/grpo-log.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { showText, type Displayable } from "./display.js";
 import { signed } from "../evaluate/signed.js";
 import { conditionName } from "./grpo-names.js";

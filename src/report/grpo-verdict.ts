@@ -1,7 +1,8 @@
 /** What came of GRPO, in sentences computed from the run: the reward, format errors, F1 on validation and on the tests. */
 import type { RewardKind } from "../experiments/grpo-config.js";
-import { meanOf, spread, spreadText } from "../experiments/spread.js";
-import { comparedText, directionOf, overallF1, type Compared } from "./differences.js";
+import { meanOf, spread, spreadText } from "../evaluate/spread.js";
+import { overallF1 } from "../evaluate/comparison.js";
+import { comparedText, directionOf, type Compared } from "./differences.js";
 import { signed } from "../evaluate/signed.js";
 import { conditionName } from "./grpo-names.js";
 import { againstGrpoStart } from "./grpo-report.js";

@@ -17,7 +17,7 @@ export function pointsOf(models: readonly MeasuredModel[], measure: ParetoMeasur
     const mean = bootstrapMean(runs, STATISTICS[measure]);
     const said = runs.flat(2);
     const { millisecondsPerPrompt, tokensPerPrompt } = throughputOf(said);
-    if (mean === null || millisecondsPerPrompt === null || millisecondsPerPrompt === 0) return [];
+    if (mean === null || millisecondsPerPrompt === null) return [];
     return [
       {
         ...{ model, group, measure, millisecondsPerPrompt, tokensPerPrompt },

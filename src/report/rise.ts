@@ -1,6 +1,6 @@
 /** Whether a number rose over training: the steps at its beginning against those at its end. */
 import { quantile } from "../evaluate/quantile.js";
-import { meanOf } from "../experiments/spread.js";
+import { meanOf } from "../evaluate/spread.js";
 import { createRandom, type Random } from "../random.js";
 
 export interface Rise {

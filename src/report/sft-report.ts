@@ -7,6 +7,8 @@ import { confusions, type Outcome } from "../evaluate/confusions.js";
 import { mcnemar } from "../evaluate/mcnemar.js";
 import { constantScores, score } from "../evaluate/metrics.js";
 import { reportSet } from "../evaluate/set-report.js";
+import { signed } from "../evaluate/signed.js";
+import { meanOf } from "../evaluate/spread.js";
 import { f1Statistic } from "../evaluate/statistic.js";
 import { loadNamed } from "../experiments/sets.js";
 import { MODES, type Mode } from "../experiments/sft-config.js";
@@ -18,9 +20,6 @@ import type { PlotlyFigure } from "./figure.js";
 import { intervalFigure, type IntervalSeries } from "./intervals.js";
 import { loadPublished } from "./published.js";
 import { chosenRuns, modesOf, predictionsOf, type ExperimentRecord } from "./runs.js";
-
-const mean = (values: readonly (number | null)[]): number | null =>
-  values.length === 0 || values.includes(null) ? null : values.reduce<number>((sum, value) => sum + value!, 0) / values.length;
 
 /** Test sets that every chosen run of every mode saw. */
 function testSets(experiment: ExperimentRecord): readonly string[] {
@@ -67,7 +66,7 @@ export function sftScores(experiment: ExperimentRecord): object[] {
 }
 
 function scoreRow(set: string, model: string, scores: readonly ReturnType<typeof score>[], interval: string): object {
-  const of = (pick: (one: ReturnType<typeof score>) => number | null): string => digits(mean(scores.map(pick)));
+  const of = (pick: (one: ReturnType<typeof score>) => number | null): string => digits(meanOf(scores.map(pick)));
   return {
     set,
     model,
@@ -79,7 +78,7 @@ function scoreRow(set: string, model: string, scores: readonly ReturnType<typeof
     recall: of(({ byRule }) => byRule.wrong.recall),
     "false alarms": of(({ byRule }) => byRule.wrong.falsePositiveRate),
     AUROC: of(({ auroc }) => auroc),
-    unparsed: mean(scores.map(({ unparsedCount }) => unparsedCount)),
+    unparsed: meanOf(scores.map(({ unparsedCount }) => unparsedCount)),
   };
 }
 
@@ -159,9 +158,9 @@ function differenceRow(set: string, f1: Difference | null, auroc: Difference | n
     set,
     "F1 classification": digits(f1?.first ?? null),
     "F1 generation": digits(f1?.second ?? null),
-    "F1 difference": digits(f1?.difference.estimate ?? null),
+    "F1 difference": f1 === null ? "–" : signed(f1.difference.estimate),
     "95% interval": rangeOf(f1?.difference ?? null),
-    "AUROC difference": digits(auroc?.difference.estimate ?? null),
+    "AUROC difference": auroc === null ? "–" : signed(auroc.difference.estimate),
     "95% interval of AUROC": rangeOf(auroc?.difference ?? null),
   };
 }
@@ -180,7 +179,7 @@ export async function themeTable(experiment: ExperimentRecord, set: string): Pro
     .map(({ name, scores }) => {
       const accuracy = byMode.map(({ mode, reports }) => {
         const values = reports.map((groups) => groups.find((group) => group.name === name)?.scores.byRule.wrong.accuracy ?? null);
-        return [`accuracy, ${mode}`, digits(mean(values))] as const;
+        return [`accuracy, ${mode}`, digits(meanOf(values))] as const;
       });
       return {
         theme: name.replaceAll("_", " "),

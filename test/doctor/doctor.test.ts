@@ -80,12 +80,18 @@ const broken = (changes: Partial<EngineFacts>): Omit<DoctorReport, "gaps"> => ({
 
 describe("true-intents doctor", () => {
   it("prints JSON of the promised shape, with a cache of its own and no data", async () => {
-    const env = { ...process.env, TRUE_INTENTS_CACHE: folder, TRUE_INTENTS_DATA: "", TRUE_INTENTS_MODELS: "" };
+    const env = {
+      ...process.env,
+      TRUE_INTENTS_CACHE: folder,
+      TRUE_INTENTS_DATA: "",
+      TRUE_INTENTS_MODELS: "",
+      TRUE_INTENTS_API_KEY: "sk-secret",
+    };
     const { stdout } = await run(process.execPath, [bin, "doctor", "--json"], { env });
     const report = shape.parse(JSON.parse(stdout));
     expect(report.cache).toMatchObject({ folder, bytes: 0 });
     expect(report.models.every((model) => model.path === null)).toBe(true);
-    expect(report.settings).toMatchObject({ TRUE_INTENTS_CACHE: folder });
+    expect(report.settings).toMatchObject({ TRUE_INTENTS_CACHE: folder, TRUE_INTENTS_API_KEY: "(set)" });
     expect(report.data.sets.map(({ name, path }) => [name, path !== null])).toEqual([
       ["sample", true],
       ["xstest", false],

@@ -76,6 +76,19 @@ async function session(engine: Engine, requests: readonly CompletionRequest[], l
 }
 
 describe("cachedEngine", () => {
+  it("tells what was kept from what was asked for", async () => {
+    const { engine } = scripted();
+    await session(engine, [ask("a")]);
+    const cache = cachedEngine(engine, folder);
+    const kept: [number, boolean][] = [];
+    for await (const { index, cached = false } of cache.complete([ask("a"), ask("b")])) kept.push([index, cached]);
+    await cache.close();
+    expect(kept.sort()).toEqual([
+      [0, true],
+      [1, false],
+    ]);
+  });
+
   it("asks once, now and in a later process, and gives the same answers", async () => {
     const { engine, asked, closed } = scripted();
     const requests = [

@@ -6,10 +6,11 @@ export function ask(content: string, more: Partial<CompletionRequest> = {}): Com
   return { input, maxNewTokens: 16, temperature: 0.8, topP: 0.95, samples: 1, seed: 1, ...more };
 }
 
-/** Outcomes in the order of requests and samples. */
+/** Outcomes in the order of requests and samples; whether they were kept from before is left out. */
 export async function outcomes(engine: Engine, requests: readonly CompletionRequest[], signal?: AbortSignal): Promise<Outcome[]> {
   const found: Outcome[] = [];
-  for await (const outcome of engine.complete(requests, signal ? { signal } : {})) found.push(outcome);
+  for await (const { index, sample, result } of engine.complete(requests, signal ? { signal } : {}))
+    found.push({ index, sample, result });
   return found.sort((a, b) => a.index - b.index || a.sample - b.sample);
 }
 

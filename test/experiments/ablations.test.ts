@@ -85,7 +85,9 @@ describe("the arms", () => {
       ["mix", 16, 8, 1, "done"],
       ["pool", 12, 6, 1, "done"],
     ]);
-    expect(said).toContain("other.jsonl labels 2 of 7 rows of");
+    const labels = summary.arms.flatMap((arm) => (arm.labels === null ? [] : [[arm.name, arm.labels]]));
+    expect(labels).toEqual([["other-labels", { changed: 2, missing: 1 }]]);
+    expect(ablationsTables(summary)).toContain("2 of 7 labels differ from the set’s own, 1 rows have none and are left out");
     expect(said).toContain("pool.jsonl: 2 rows are left out, whose prompts are in the other sets");
   });
 
@@ -105,7 +107,7 @@ describe("the arms", () => {
     expect(readPredictions(predictionFile(run, test))).toHaveLength(4);
     const text = ablationsTables(summary);
     expect(text).toMatch(/\| mix +\| mix +\| classification \| +16 \|/);
-    expect(text).not.toContain("left out");
+    expect(text).not.toContain("was left out");
   });
 
   it("go on after an interruption to the same bytes, and are only read when done", async () => {
@@ -146,6 +148,47 @@ describe("the arms", () => {
     expect([existsSync(marked), existsSync(kept)]).toEqual([false, true]);
     await expect(runAblations({ ...config, epochs: 3 }, out)).rejects.toThrow(RunFolderError);
   }, 120_000);
+
+  it("that are done stay in the summary while another is run", async () => {
+    const out = join(folder, "growing");
+    const whole = await runAblations({ ...config, shares: [0.5] }, out, { only: ["scale", "mix"] });
+    rmSync(join(out, "arms", "share-0.5"), { recursive: true });
+    const seen: AblationsSummary[] = [];
+    const running = runAblations({ ...config, shares: [0.5] }, out, { only: ["scale"] });
+    const watch = setInterval(() => {
+      const now = JSON.parse(readFileSync(join(out, "summary.json"), "utf8")) as AblationsSummary;
+      if (JSON.stringify(now) !== JSON.stringify(seen.at(-1))) seen.push(now);
+    }, 1);
+    await running;
+    clearInterval(watch);
+    for (const { arms, effects } of seen) {
+      const done = arms.filter(({ state }) => state === "done");
+      expect(done.every(({ rows: trained, modes }) => trained !== null && modes.classification !== undefined)).toBe(true);
+      expect(effects.map(({ arm }) => arm)).toContain("mix");
+    }
+    expect(seen.at(-1)!.effects).toEqual(whole.effects);
+  }, 120_000);
+
+  it("are held to their data, and a changed set loses nothing", async () => {
+    const out = join(folder, "pinned");
+    const test = write("pinned-test.jsonl", rows(4, 100));
+    const pinned = { ...config, shares: [], testSets: [test] };
+    await runAblations(pinned, out, { only: ["mix"] });
+    const before = contents(out);
+    write("pinned-test.jsonl", rows(4, 104));
+    await expect(runAblations(pinned, out, { only: ["mix"] })).rejects.toThrow(/rows of .*pinned-test\.jsonl have changed/);
+    expect(contents(out)).toEqual(before);
+  }, 120_000);
+
+  it("that need as many rows of the pool are left out where it has fewer", async () => {
+    const small = { ...config, pool: write("small-pool.jsonl", rows(6, 300)) };
+    const plan = await showAblationsPlan(small, join(folder, "none"));
+    for (const name of ["random", "mix"])
+      expect(plan).toMatch(
+        new RegExp(`left out: ${name}: .*small-pool\\.jsonl has 6 prompts that are in no other set, .*\\(8\\)`),
+      );
+    expect(plan).toMatch(/\| pool +\| scale +\| +6 \|/);
+  });
 
   it("are trained with added seeds where they are asked for", async () => {
     const out = join(folder, "seeds");
@@ -208,16 +251,17 @@ describe("a model's labels", () => {
       name: "train",
       rows: rows(6, 0).map(({ id, prompt, label }) => ({ id, prompt, intent: null, harm: label, source: "own" })),
     };
-    const first = await labelsOfEngine(model, set, out);
+    const asking = { otherLabels: model, precision: "float32" } as const;
+    const first = await labelsOfEngine(asking, set, out);
     const labels = set.rows.map(first);
     // The likelier of two words: there is always a label.
     expect(labels.every((label) => label === "harmful" || label === "safe")).toBe(true);
     // Not opened again: it could not be.
-    const nothing = await labelsOfEngine("local:/nowhere", set, out);
+    const nothing = await labelsOfEngine({ ...asking, otherLabels: "local:/nowhere" }, set, out);
     expect(set.rows.map(nothing)).toEqual(labels);
     const file = predictionFile(join(out, "labels"), "train");
     writeFileSync(file, readFileSync(file, "utf8").split("\n").slice(0, 3).join("\n"));
-    const again = await labelsOfEngine(model, set, out);
+    const again = await labelsOfEngine(asking, set, out);
     expect(set.rows.map(again)).toEqual(labels);
   }, 60_000);
 });

@@ -25,7 +25,7 @@ import { planText } from "../../src/experiments/reproduce-plan.js";
 import { resultsTable } from "../../src/experiments/reproduce-table.js";
 import { predictionFile } from "../../src/experiments/run-folder.js";
 import { summaryTables, type SftSummary } from "../../src/experiments/sft-summary.js";
-import { spread } from "../../src/experiments/spread.js";
+import { spread } from "../../src/evaluate/spread.js";
 import { hubFolder, parseHubId } from "../../src/model/catalogue/resolve.js";
 import { describeFailure } from "../../src/report/render-notebooks.js";
 import { jsonText, say } from "../../src/terminal.js";

@@ -59,6 +59,7 @@ function write(at = mkdtempSync(join(folder, "run-")), hostile = "own"): string 
       state: "done",
       reason: null,
       rows: { train: rows, harmful: rows / 2 },
+      labels: name === "other-labels" ? { changed: 9, missing: 2 } : null,
       folder: `arms/${name}`,
     };
   });
@@ -84,6 +85,7 @@ describe("ablations on disk", () => {
     ]);
     const text = ablationSetting(run);
     expect(text).toContain("share-0.25 (rows of own): 20 rows, 10 of them harmful, 2 epochs");
+    expect(text).toContain("; 9 of 78 labels differ from the set’s own, 2 rows have none and are left out");
     expect(text).toContain("random (rows of own); failed: no room");
     expect(text).toContain("left out: pool (not here)");
   });

@@ -1,5 +1,5 @@
 /** Baselines of a results folder as points: which are found, and their numbers by hand. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -47,6 +47,14 @@ describe("findBaselines", () => {
       join(results, "runs", "qwen"),
     ]);
     expect([...found[0].predictions.keys()]).toEqual(["a", "b"]);
+  });
+
+  it("leaves out a set that was begun and not ended, which no summary tells of", () => {
+    const file = join(results, "runs", "guards", "llama-guard-3", "predictions", "b.jsonl");
+    const whole = readFileSync(file, "utf8");
+    writeFileSync(file, whole.split("\n").slice(0, 3).join("\n") + "\n");
+    expect([...findBaselines(results)[0].predictions.keys()]).toEqual(["a"]);
+    writeFileSync(file, whole);
   });
 
   it("says which file is damaged", () => {
