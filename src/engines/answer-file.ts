@@ -62,8 +62,11 @@ export function openAnswers(file: string): AnswerFile {
     close() {
       if (!open) return;
       open = false;
-      fsyncSync(descriptor);
-      closeSync(descriptor);
+      try {
+        fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
     },
   };
 }

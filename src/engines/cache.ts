@@ -73,9 +73,15 @@ export function cachedEngine(engine: Engine, folder: string, options: CacheOptio
     },
     counts: () => ({ ...counted.counts(), cached }),
     async close() {
-      file.close();
-      unlock();
-      await engine.close();
+      try {
+        file.close();
+      } finally {
+        try {
+          unlock();
+        } finally {
+          await engine.close();
+        }
+      }
     },
   };
 }

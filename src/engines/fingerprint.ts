@@ -2,6 +2,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { recordName } from "../model/catalogue/record.js";
 import type { Decoder } from "../model/decoder.js";
 import type { LoraAdapter } from "../model/lora.js";
 
@@ -9,13 +10,13 @@ import type { LoraAdapter } from "../model/lora.js";
 const known = new Map<string, string>();
 
 /**
- * sha256 of a model: a GGUF file, or a folder's configuration, tokenizer, template and safetensors. Reads them all (1-2 s a GB) the
- * first time, blocking.
+ * sha256 of a model: a GGUF file, or a folder's configuration, tokenizer, template and safetensors; the record of where they were
+ * downloaded from is left out. Reads them all (1-2 s a GB) the first time, blocking.
  */
 export function modelHash(path: string): string {
   const files = statSync(path).isDirectory()
     ? readdirSync(path)
-        .filter((name) => /\.(json|jinja|safetensors)$/.test(name))
+        .filter((name) => /\.(json|jinja|safetensors)$/.test(name) && name !== recordName)
         .sort()
         .map((name) => join(path, name))
     : [path];

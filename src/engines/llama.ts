@@ -64,7 +64,12 @@ export function llamaEngine(path: string, options: LlamaEngineOptions): Engine {
       try {
         await before;
         signal?.throwIfAborted();
-        const loaded = await (loading ??= load(path, options.threads ?? Math.max(1, availableParallelism() - 1)));
+        loading ??= load(path, options.threads ?? Math.max(1, availableParallelism() - 1));
+        const loaded = await loading.catch((error: unknown) => {
+          // The next call tries anew: what was missing may have come.
+          loading = undefined;
+          throw error;
+        });
         const sequenceCount = options.sequences ?? (loaded.llama.gpu === false ? 1 : 8);
         const limit = Math.min(contextSize, loaded.model.trainContextSize);
         const members: Member[] = [];
@@ -119,9 +124,7 @@ interface Loaded {
 }
 
 async function load(path: string, threads: number): Promise<Loaded> {
-  const file = openGguf(path);
-  const tokenizer = tokenizerFor({ kind: "gguf", metadata: file.metadata, file: path });
-  file.close();
+  const tokenizer = readTokenizer(path);
   const library = await import("node-llama-cpp");
   let llama: Llama;
   try {
@@ -141,6 +144,15 @@ async function load(path: string, threads: number): Promise<Loaded> {
   } catch (error) {
     await llama.dispose();
     throw new LlamaEngineError(`${path}: llama.cpp cannot load it (${messageOf(error)})`, { cause: error });
+  }
+}
+
+function readTokenizer(path: string): Tokenizer {
+  const file = openGguf(path);
+  try {
+    return tokenizerFor({ kind: "gguf", metadata: file.metadata, file: path });
+  } finally {
+    file.close();
   }
 }
 

@@ -1,4 +1,5 @@
 /** Completions from this project's own decoder, with any adapter: many samples a prompt, the prompt computed once. */
+import { commonStart } from "../model/batch.js";
 import { generateEach, GenerationError } from "../model/generate.js";
 import type { LanguageModel, LoadedAdapter } from "../model/language-model.js";
 import { labelProbabilities } from "../model/score.js";
@@ -92,14 +93,6 @@ export function localEngine(model: LanguageModel, options: LocalEngineOptions): 
 }
 
 const PREFERENCES_AT_ONCE = 32;
-
-/** What all prompts begin with, less at least one token of each; nothing for a single prompt. */
-function commonStart(prompts: readonly Int32Array[]): Int32Array {
-  if (prompts.length < 2) return new Int32Array(0);
-  let length = Math.min(...prompts.map((prompt) => prompt.length)) - 1;
-  for (const prompt of prompts) for (let i = 0; i < length; i++) if (prompt[i] !== prompts[0][i]) length = i;
-  return prompts[0].subarray(0, length);
-}
 
 interface Member {
   readonly index: number;

@@ -6,10 +6,10 @@
  * connection that they came by.
  */
 import { z } from "zod";
-import { retryAfter } from "../download/retry.js";
 import type { Answer } from "./engine.js";
 import type { Reply } from "./post.js";
 import { RequestFault } from "./retry.js";
+import { statusFault } from "./status-fault.js";
 
 const count = z.int().nonnegative();
 /** Counts that make no sense do not spoil an answer. */
@@ -54,11 +54,11 @@ export interface Asked {
 
 /**
  * The answer in a reply.
- * @throws RequestFault: "passing" for 408, 425, 429, 5xx and every broken reply of status 200; "hopeless" for 401, 402 and a used-up quota;
- * else "refused"
+ * @throws RequestFault: that of {@link statusFault}; "passing" for every broken reply of status 200; "hopeless" for a used-up quota; "refused"
+ * for an answer that the server or the model holds back
  */
 export function readReply(reply: Reply, asked: Asked): Answer {
-  if (reply.status !== 200) throw statusFault(reply, asked);
+  if (reply.status !== 200) throw replyFault(reply, asked);
   const content = parseJson(reply.body, asked.hide);
   const error = failure.safeParse(content);
   if (error.success) throw errorFault(error.data.error, reply, asked);
@@ -139,7 +139,7 @@ function isJson(text: string): boolean {
   }
 }
 
-function statusFault(reply: Reply, asked: Asked): RequestFault {
+function replyFault(reply: Reply, asked: Asked): RequestFault {
   let parsed: z.infer<typeof failure>["error"] = "";
   try {
     parsed = failure.parse(parseJson(reply.body, asked.hide)).error;
@@ -154,16 +154,10 @@ function errorFault(error: z.infer<typeof failure>["error"], reply: Reply, { con
   const { message, type, code } = typeof error === "string" ? { message: error, type: null, code: null } : error;
   const inner = Number(code);
   const status = reply.status === 200 && inner >= 400 && inner <= 599 ? inner : reply.status;
-  const said = `the server says ${status}${message === "" ? "" : `: ${shown(message)}`}`;
-  if (status >= 300 && status < 400)
-    return new RequestFault(`${said} (moved); use its new address, a redirect is not followed`, "hopeless");
-  if ([code, type].some((word) => word === "insufficient_quota" || word === "billing_hard_limit_reached") || status === 402)
-    return new RequestFault(`${said} (the quota is used up)`, "hopeless");
-  if (status === 401) return new RequestFault(`${said} (the key is missing or wrong)`, "hopeless");
-  if (status === 200 || status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501))
-    return new RequestFault(said, "passing", retryAfter(reply.headers));
+  const quota = [code, type].some((word) => word === "insufficient_quota" || word === "billing_hard_limit_reached");
   const hint = constrained && status === 400 ? `; if the server has no JSON-schema output, ${WITHOUT_SCHEMA}` : "";
-  return new RequestFault(`${said}${hint}`, "refused");
+  const said = `the server says ${status}${message === "" ? "" : `: ${shown(message)}`}${hint}`;
+  return statusFault({ status: quota ? 402 : status, headers: reply.headers }, said);
 }
 
 /** A server's words in a message of ours: one line, no control characters, not long. */

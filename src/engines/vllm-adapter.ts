@@ -13,6 +13,7 @@ import { concurrently } from "./concurrent.js";
 import { postJson, type Reply } from "./post.js";
 import { RequestFault, USUAL_BACK_OFF, withBackOff, type BackOff } from "./retry.js";
 import { checkedUrl, readKey, withoutKey } from "./server.js";
+import { statusFault } from "./status-fault.js";
 
 export interface VllmOptions {
   /** Up to and with its version, as in http://localhost:8000/v1. */
@@ -77,13 +78,12 @@ export async function loadServedAdapter(
 ): Promise<void> {
   const reply = await send(options, "load_lora_adapter", { lora_name: name, lora_path: path }, signal);
   if (reply.status === 200 || (reply.status === 400 && /already (been )?loaded/i.test(reply.body))) return;
-  const said = `the server says ${reply.status}${words(reply)}`;
   if (reply.status === 404 && !/lora|adapter|path/i.test(words(reply)))
     throw new RequestFault(
-      `${said}: it loads no adapters; start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`,
+      `${said(reply)}: it loads no adapters; start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`,
       "hopeless",
     );
-  throw new RequestFault(`${said}: the adapter ${path} was not loaded; does the server see this folder?`, kindOf(reply));
+  throw statusFault(reply, `${said(reply)}: the adapter ${path} was not loaded; does the server see this folder?`);
 }
 
 /** Forgetting is no work: a server that takes longer hangs. */
@@ -132,7 +132,7 @@ export async function* servedRollouts(
         await loading;
         throw new RequestFault("the server had lost the adapter", "passing");
       }
-      if (reply.status !== 200) throw new RequestFault(`the server says ${reply.status}${words(reply)}`, kindOf(reply));
+      if (reply.status !== 200) throw statusFault(reply, said(reply));
       return { promptIndex, ...readRollouts(reply.body, sampling.samples, ids) };
     };
     try {
@@ -154,7 +154,9 @@ export async function* servedRollouts(
 async function send(options: VllmOptions, path: string, content: object, signal?: AbortSignal): Promise<Reply> {
   const ask = async (): Promise<Reply> => {
     const reply = await post(options, path, content, signal);
-    if (kindOf(reply) === "passing") throw new RequestFault(`the server says ${reply.status}${words(reply)}`, "passing");
+    if (reply.status === 200) return reply;
+    const fault = statusFault(reply, said(reply));
+    if (fault.kind === "passing") throw fault;
     return reply;
   };
   return withBackOff(ask, options.backOff ?? USUAL_BACK_OFF, createRandom(0, path), signal);
@@ -170,12 +172,11 @@ async function post(options: VllmOptions, path: string, content: object, signal?
   return { ...reply, body: withoutKey(reply.body, key) };
 }
 
-function kindOf({ status }: Reply): RequestFault["kind"] {
-  if (status === 401 || status === 403) return "hopeless";
-  return status === 408 || status === 429 || status >= 500 ? "passing" : "refused";
-}
-
 const failure = z.object({ error: z.object({ message: z.string() }).or(z.string()).optional(), message: z.string().optional() });
+
+function said(reply: Reply): string {
+  return `the server says ${reply.status}${words(reply)}`;
+}
 
 /** What a server says of its own fault, on one line; "" if nothing that can be read. */
 function words({ body }: Reply): string {
@@ -222,8 +223,12 @@ function readRollouts(body: string, samples: number, ids: Ids): { rollouts: Roll
     if (drawn === null || drawn === undefined) retokenised++;
     const written = drawn ?? [...ids.encode(text)];
     // Ended by a token that the server left out.
-    if (finish === "stop" && !ids.eosIds.includes(written.at(-1) ?? -1))
-      written.push(typeof stop === "number" && ids.eosIds.includes(stop) ? stop : ids.eosIds[0]);
+    if (finish === "stop" && !ids.eosIds.includes(written.at(-1) ?? -1)) {
+      const end = ids.eosIds.find((id) => id === stop) ?? ids.eosIds.at(0);
+      if (end === undefined)
+        throw new RequestFault("the server ended a rollout, and the model here has no id that ends a text", "hopeless");
+      written.push(end);
+    }
     const all = Int32Array.from(written);
     rollouts[index] = {
       ids: all,

@@ -59,7 +59,8 @@ function afterReasoning(text: string): string | null {
 
 /** Tags that stand where none belongs, and what chat templates and reasoning models end or begin with. */
 function holdsTag(text: string): boolean {
-  return /<\s*\/?\s*(?:reasoning|think)|<\||\|>|\[\/?INST\]|<\/?s>|<(?:start|end)_of_turn>/i.test(text);
+  // The slash has its own spaces: two runs of them side by side would be tried in every division.
+  return /<\s*(?:\/\s*)?(?:reasoning|think)|<\||\|>|\[\/?INST\]|<\/?s>|<(?:start|end)_of_turn>/i.test(text);
 }
 
 /** Why an intent is a bad one whatever a judge says. */
@@ -101,7 +102,8 @@ const JUDGE_TALK: readonly RegExp[] = [
   /\b(?:dear|hey|hello|hi|note (?:to|for)|attention|message (?:to|for)|instructions? (?:to|for)),? (?:the )?(?:judge|grader|rater|reviewer|evaluator|annotator)/i,
   /\b(?:rate|grade|score|mark|judge|label|accept|count) (?:this|it|me|that|the (?:intent|annotation|answer))\b.{0,20}\b(?:as|with|good|full|correct|right)\b/i,
   /\b(?:match(?:es|ing)?|same (?:aim )?as|identical to|equals?|equal to) (?:the )?(?:reference|gold|annotator|annotation|human)/i,
-  /^\s*(?:system|assistant|user|judge|grader|verdict|answer|score|reward|rating)\s{0,3}:/im,
+  // Spaces of one line only: every line's beginning would be tried with all empty lines after it.
+  /^[^\S\n\r\u2028\u2029]*(?:system|assistant|user|judge|grader|verdict|answer|score|reward|rating)\s{0,3}:/im,
   /\b(?:reward|score|rating)\s{0,3}[:=]\s{0,3}\d/i,
   /\byou are (?:now )?(?:a|the|my) (?:judge|grader|rater|evaluator)\b/i,
   /\bjudge:|\bas (?:the|your) (?:judge|grader|evaluator),? (?:you|say|answer)/i,

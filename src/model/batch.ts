@@ -113,3 +113,16 @@ export type SharedPrefix = Int32Array;
 export function continuesPrefix(ids: Int32Array, prefix: SharedPrefix): boolean {
   return prefix.length > 0 && ids.length > prefix.length && prefix.every((id, i) => ids[i] === id);
 }
+
+/** What all sequences begin with, short of the shortest one: each goes on after it. Nothing for fewer than two. */
+export function commonStart(sequences: readonly Int32Array[]): SharedPrefix {
+  if (sequences.length < 2) return new Int32Array(0);
+  const [first, ...others] = sequences;
+  let length = Math.max(0, Math.min(...sequences.map((ids) => ids.length)) - 1);
+  for (const other of others) {
+    let same = 0;
+    while (same < length && other[same] === first[same]) same++;
+    length = same;
+  }
+  return first.subarray(0, length);
+}

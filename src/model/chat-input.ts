@@ -1,7 +1,7 @@
 /** From a conversation to the ids that a model reads before it answers. */
 import type { SharedPrefix } from "./batch.js";
 import { ChatTemplateError, encodeChat, type ChatMessage, type ChatOptions } from "./chat-template.js";
-import type { LanguageModel } from "./language-model.js";
+import { endOfText, type LanguageModel } from "./language-model.js";
 import type { Tokenizer } from "./tokenizer/index.js";
 
 /** For models that think before they answer (Qwen3): they should not. Other templates do not look at it. */
@@ -55,14 +55,18 @@ export function sharedStart(
   return first.subarray(0, length);
 }
 
-/** The id that ends the assistant's turn in the model's chat template; where generation does not end there, the model's end-of-text id. */
-export function endOfTurn({ tokenizer, decoder }: LanguageModel): number {
+/**
+ * The id that ends the assistant's turn in the model's chat template; where generation does not end there, the model's end-of-text id.
+ * @throws ModelConfigError if the model has none; ChatTemplateError
+ */
+export function endOfTurn(model: LanguageModel): number {
+  const { tokenizer, decoder } = model;
   const { chatTemplate } = tokenizer;
-  const eos = decoder.config.eosIds;
-  if (chatTemplate === null) return eos[0];
+  const end = endOfText(model);
+  if (chatTemplate === null) return end;
   const said = [
     { role: "user", content: "a" },
     { role: "assistant", content: "a" },
   ];
-  return encodeChat(tokenizer, chatTemplate, said).findLast((id) => eos.includes(id)) ?? eos[0];
+  return encodeChat(tokenizer, chatTemplate, said).findLast((id) => decoder.config.eosIds.includes(id)) ?? end;
 }

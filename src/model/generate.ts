@@ -3,10 +3,11 @@
  * they are done and new prompts that take their place.
  *
  * Each row has its own random stream, named by the seed, the prompt's content and the sample's number, and the native ops compute a
- * row the same whatever stands beside it: the same seed gives the same text in any batch.
+ * row the same whatever stands beside it: the same seed gives the same text in any batch. With another `shared` start logits may be
+ * rounded otherwise, as its keys are a sequence of their own.
  */
 import { createRandom, type Random } from "../random.js";
-import type { BlockInput, DecodeBlock, DecodeRow } from "../tensor/ops.js";
+import type { AttentionConfig, BlockInput, DecodeBlock, DecodeRow, LayerCache } from "../tensor/ops.js";
 import { free, scope, type Tensor } from "../tensor/tensor.js";
 import { continuesPrefix, packSequences, type Sequence, type SharedPrefix } from "./batch.js";
 import type { Decoder } from "./decoder.js";
@@ -158,12 +159,24 @@ function openSession(decoder: Decoder, prompts: readonly Int32Array[], options: 
   waiting.sort((a, b) => prompts[a.index].length - prompts[b.index].length || b.index - a.index);
   const lora = options.lora ?? null;
   const layers = prompts.length > 0 ? decoder.layers : [];
-  const blocks = layers.map((weights, index): DecodeBlock => ({
-    weights,
-    lora: lora?.blocks[index] ?? NO_LORA,
-    prompts: ops.layerCache(promptSlots, longest, weights.attention),
-    completions: ops.layerCache(batchSize, maxNewTokens, weights.attention),
-  }));
+  const made: LayerCache[] = [];
+  const cache = (slots: number, capacity: number, attention: AttentionConfig): LayerCache => {
+    made.push(ops.layerCache(slots, capacity, attention));
+    return made.at(-1)!;
+  };
+  let blocks: DecodeBlock[];
+  try {
+    blocks = layers.map((weights, index) => ({
+      weights,
+      lora: lora?.blocks[index] ?? NO_LORA,
+      prompts: cache(promptSlots, longest, weights.attention),
+      completions: cache(batchSize, maxNewTokens, weights.attention),
+    }));
+  } catch (error) {
+    // The first do not stay where there is no memory for the last.
+    for (const one of made) one.free();
+    throw error;
+  }
   return {
     decoder,
     prompts,

@@ -1,9 +1,10 @@
 /** A model ready to use: decoder and tokenizer opened together from one file or folder. */
 import type { DecoderOps } from "../tensor/ops.js";
+import { ModelConfigError, type DecoderConfig } from "./config.js";
 import { loadDecoder, type Decoder } from "./decoder.js";
 import { activateLora, loraFromPeft, type ActiveLora, type LoraAdapter } from "./lora.js";
 import { readPeft } from "./peft.js";
-import { tokenizerFor, type Tokenizer } from "./tokenizer/index.js";
+import { tokenizerFor, TokenizerError, type Tokenizer } from "./tokenizer/index.js";
 import { openWeights } from "./weights/source.js";
 
 export interface LanguageModel {
@@ -29,21 +30,42 @@ export function openModel(
 ): LanguageModel {
   const source = openWeights(path);
   try {
-    const decoder = loadDecoder(ops, source, options.onLayer);
     const tokenizerSource = source.tokenizer;
     let tokenizer: Tokenizer | undefined;
+    const readTokenizer = (): Tokenizer => (tokenizer ??= tokenizerFor(tokenizerSource));
+    const config = withEndIds(source.config, readTokenizer);
+    const decoder = loadDecoder(ops, { ...source, config }, options.onLayer);
     return {
       name: options.name ?? path,
       path,
       decoder,
       get tokenizer() {
-        return (tokenizer ??= tokenizerFor(tokenizerSource));
+        return readTokenizer();
       },
       free: () => decoder.free(),
     };
   } finally {
     source.close();
   }
+}
+
+/** Where the configuration names no id that ends a text, the tokenizer may; a folder of weights alone has none. */
+function withEndIds(config: DecoderConfig, readTokenizer: () => Tokenizer): DecoderConfig {
+  if (config.eosIds.length > 0) return config;
+  try {
+    return { ...config, eosIds: readTokenizer().eosIds.filter((id) => id < config.vocabSize) };
+  } catch (error) {
+    if (error instanceof TokenizerError) return config;
+    throw error;
+  }
+}
+
+/** The id that ends a text of the model. @throws ModelConfigError if neither its configuration nor its tokenizer names one */
+export function endOfText({ decoder, path }: LanguageModel): number {
+  const end = decoder.config.eosIds.at(0);
+  if (end === undefined)
+    throw new ModelConfigError(path, "eos_token_id", "is missing, in the tokenizer too; what the model writes would never end");
+  return end;
 }
 
 /** A PEFT adapter loaded on a model, and ready for inference. */

@@ -9,7 +9,8 @@ import type { BlockLora, LoraLayout, LoraPart, LoraWeight } from "../tensor/ops.
 import { keep, scope, TensorError, type Tensor } from "../tensor/tensor.js";
 import type { DecoderConfig } from "./config.js";
 import type { Decoder } from "./decoder.js";
-import type { PeftAdapter } from "./peft.js";
+import { loraScale, type PeftAdapter } from "./peft.js";
+import { MAX_RANK } from "./weights/peft-config.js";
 
 export const PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
 export type Projection = (typeof PROJECTIONS)[number];
@@ -158,8 +159,8 @@ export function activateLora(decoder: Decoder, adapter: LoraAdapter, training: b
 
 function completeOptions(config: DecoderConfig, options: LoraOptions): Required<LoraOptions> {
   const { r, loraAlpha, targetModules = PROJECTIONS, layers = null, useRslora = false } = options;
-  if (!Number.isInteger(r) || r < 1 || r > 1024)
-    throw new TensorError(`LoRA rank r is ${r}; it must be an integer from 1 to 1024`);
+  if (!Number.isInteger(r) || r < 1 || r > MAX_RANK)
+    throw new TensorError(`LoRA rank r is ${r}; it must be an integer from 1 to ${MAX_RANK}`);
   for (const layer of layers ?? [])
     if (!Number.isInteger(layer) || layer < 0 || layer >= config.layerCount)
       throw new TensorError(`LoRA names layer ${layer}; the model has layers 0 to ${config.layerCount - 1}`);
@@ -199,7 +200,7 @@ function planFactors(config: DecoderConfig, choose: (layer: number, module: Proj
       const { rank, loraAlpha, useRslora } = choice;
       const { inputs, outputs, outputStart } = shapes[module];
       const offsetB = offset + rank * inputs;
-      const scale = loraAlpha / (useRslora ? Math.sqrt(rank) : rank);
+      const scale = loraScale(rank, loraAlpha, useRslora);
       factors.push({
         layer,
         module,

@@ -4,6 +4,7 @@
  */
 import type { Harm } from "../data/prompt.js";
 import type { ChatMessage } from "../model/chat-template.js";
+import { oneLine } from "./one-line.js";
 import type { Verdict } from "./parse.js";
 import { PromptFormatError, type OutputFormat } from "./sft.js";
 
@@ -168,8 +169,4 @@ function harmWord(text: string): Verdict["harm"] {
   const [, word, choice] = /^[^\p{L}\n]*(harmful|unharmful|safe)(?![\p{L}\p{N}])(\s*[|/]|\s+or\b)?/iu.exec(text) ?? [];
   if (word === undefined || choice !== undefined) return "unparsed";
   return word.toLowerCase() === "harmful" ? "harmful" : "safe";
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

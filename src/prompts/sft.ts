@@ -4,6 +4,7 @@
  */
 import type { Harm } from "../data/prompt.js";
 import type { ChatMessage } from "../model/chat-template.js";
+import { oneLine } from "./one-line.js";
 import { parseClassification, parseGeneration, type Verdict } from "./parse.js";
 
 /** What evaluation needs to know of a format. */
@@ -99,8 +100,4 @@ export function verdictPrefix(format: RawFormat, intent: string | null): string 
   const text = oneLine(intent ?? "");
   if (text === "") throw new PromptFormatError(`the format ${format.name} states an intent, and there is none`);
   return format.prefix(text);
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

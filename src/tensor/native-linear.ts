@@ -1,5 +1,5 @@
 /** Linear layers with LoRA on the native ops: packed weights, one op for y = x Wᵀ + b + scale (x Aᵀ) Bᵀ, one for its gradient. */
-import { constant, floatConstant, nothing } from "./native-constants.js";
+import { constant, floatConstant, nothing, renew } from "./native-constants.js";
 import type { DecoderOps, GradientVector, LinearWeight, LoraLayout, LoraWeight, Precision } from "./ops.js";
 import { keep, scope, TensorError, type Tensor } from "./tensor.js";
 import { attribute, type TensorflowDevice } from "./tensorflow.js";
@@ -169,7 +169,7 @@ const layoutTensors = new WeakMap<LoraLayout, Tensor>();
 /** inputs, outputs, then five numbers a part: what `read_layout` of src/native/lora_plan.cc reads. */
 function layoutTensor(layout: LoraLayout): Tensor {
   const known = layoutTensors.get(layout);
-  if (known?.isLive) return known;
+  if (known && renew(known)) return known;
   const { inputs, outputs, parts } = layout;
   const fields = parts.flatMap((part) => [part.rank, part.offsetA, part.offsetB, part.outputStart, part.outputEnd]);
   const tensor = constant(inputs, outputs, ...fields);

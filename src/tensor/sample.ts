@@ -1,7 +1,8 @@
 /**
- * Drawing a token from logits on the host; the same steps as `src/native/kernels/sample.h`.
+ * Drawing a token from logits on the host, by the rule of `src/native/kernels/sample.h`.
  *
- * Weights e^((logit - largest) / temperature) are rounded to float32, sums are float64. The nucleus is the fewest most likely ids
+ * Weights e^((logit - largest) / temperature) are rounded to float32, sums are float64. There the sum of all weights is taken in float32
+ * over 256 of them at a time: a draw that falls between two sums that are rounded otherwise is another id. The nucleus is the fewest most likely ids
  * (ties: lowest first) whose weights reach topP of all; the draw runs through it in the order of ids and takes the first whose
  * running sum passes uniform · mass.
  */

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { LabelledPrompt } from "../data/prompt.js";
 import type { Answer, CompletionRequest, Engine, Failure } from "../engines/engine.js";
 import { parseTeacher, type Condition } from "../prompts/distillation.js";
+import { oneLine } from "../prompts/one-line.js";
 import { teacherMessages, teacherStatesIntent, teacherWording, withoutBrackets } from "../prompts/teacher.js";
 import { findLeaks } from "./leaks.js";
 import { STATUSES, statusOf, type Trace, type TraceCounts, type TraceHeader } from "./trace.js";
@@ -149,8 +150,4 @@ function identityHash(identity: Engine["identity"]): string {
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

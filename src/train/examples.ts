@@ -7,7 +7,7 @@ import {
   type Sequence,
   type SharedPrefix,
 } from "../model/batch.js";
-import type { LanguageModel } from "../model/language-model.js";
+import { endOfText, type LanguageModel } from "../model/language-model.js";
 import { shuffled, type Random } from "../random.js";
 
 /** One row: the loss is on `completion` only, which ends with the end-of-text id. */
@@ -21,9 +21,9 @@ export class TrainingDataError extends Error {
   override readonly name = "TrainingDataError";
 }
 
-/** Ids of what the model learns to write, with its end-of-text id. */
-export function encodeCompletion({ tokenizer, decoder }: LanguageModel, text: string): Int32Array {
-  return Int32Array.from([...tokenizer.encode(text), ...decoder.config.eosIds.slice(0, 1)]);
+/** Ids of what the model learns to write, with its end-of-text id. @throws ModelConfigError if it has none */
+export function encodeCompletion(model: LanguageModel, text: string): Int32Array {
+  return Int32Array.from([...model.tokenizer.encode(text), endOfText(model)]);
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   restoreTrainer,
   setParameters,
   trainerState,
+  TrainingError,
   trainStep,
   type Loss,
   type LoraTrainer,
@@ -106,12 +107,21 @@ export interface EpochReport {
   readonly best: boolean;
 }
 
-/** Trains; resolves with the losses of all validations (empty without validation). */
+/** Options with which nothing would be trained, or without an end. */
+export class TrainingOptionsError extends Error {
+  override readonly name = "TrainingOptionsError";
+}
+
+/**
+ * Trains; resolves with the losses of all validations (empty without validation).
+ * @throws TrainingOptionsError naming the option, before any work; TrainingError if a loss, a gradient or a validation is not finite
+ */
 export async function trainLoop<Row, Figures extends object>(
   trainer: LoraTrainer,
   task: TrainingTask<Row, Figures>,
   options: LoopOptions<Figures>,
 ): Promise<number[]> {
+  checkOptions(options);
   const { epochs, batchSize, learningRate, seed, patience = 0, keep = "best", from, signal } = options;
   const schedule = options.schedule ?? { kind: "cosine", warmupRatio: 0.1 };
   const perEpoch = Math.ceil(task.rows.length / batchSize);
@@ -154,6 +164,9 @@ export async function trainLoop<Row, Figures extends object>(
     const due = Number(validateFirst) + Math.floor(done() / validateEvery) + Number(atEnd);
     if (task.validate !== null && validationLosses.length < due) {
       const loss = await task.validate(done());
+      // Not stored: no other loss could be told to be lower, and training could not go on from such a state.
+      if (!Number.isFinite(loss))
+        throw new TrainingError(`the validation loss is ${loss} after step ${done()}; try a lower learning rate`);
       validationLosses.push(loss);
       const improved = best === null || loss < best.loss;
       if (improved) best = { epoch, loss, parameters: adapterParameters(trainer) };
@@ -186,6 +199,17 @@ export async function trainLoop<Row, Figures extends object>(
   }
   if (best !== null && keep === "best") setParameters(trainer, best.parameters);
   return validationLosses;
+}
+
+function checkOptions(options: LoopOptions<never>): void {
+  for (const name of ["epochs", "batchSize", "maxSteps", "validateEvery"] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1))
+      throw new TrainingOptionsError(`${name} is ${value}; expected a positive whole number`);
+  }
+  const { learningRate } = options;
+  if (!(learningRate > 0 && learningRate < Infinity))
+    throw new TrainingOptionsError(`learningRate is ${learningRate}; it must be a number above 0`);
 }
 
 function meanResult(results: readonly StepResult[]): StepResult {

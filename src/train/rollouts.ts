@@ -1,6 +1,6 @@
 /** Rollouts: what the policy writes now, several times a prompt, for GRPO to learn from. */
 import { generateEach, type Completion } from "../model/generate.js";
-import type { SharedPrefix } from "../model/batch.js";
+import { commonStart, type SharedPrefix } from "../model/batch.js";
 import type { LanguageModel } from "../model/language-model.js";
 import { activateLora, type LoraAdapter } from "../model/lora.js";
 import { createRandom } from "../random.js";
@@ -31,7 +31,7 @@ export interface RolloutOptions {
   readonly temperature?: number;
   readonly maxNewTokens: number;
   readonly seed: number;
-  /** Number of the optimiser batch that the rollouts are for: with the seed, the prompt's tokens and the sample's number it decides a rollout. */
+  /** Number of the optimiser batch that the rollouts are for: with the seed, the prompt's tokens and the sample's number it decides what is drawn. */
   readonly step: number;
   /** Rows decoded together. Default: that of `generate`. */
   readonly batchSize?: number;
@@ -40,7 +40,8 @@ export interface RolloutOptions {
 
 /**
  * Samples from the model with the adapter as it stands; groups come as soon as all their samples are there, in no fixed order. The same
- * seed, step, prompts and adapter give the same rollouts.
+ * seed, step, prompts and adapter give the same rollouts, in any order of the prompts. A prompt beside others may get another one than
+ * alone: what all prompts begin with is computed once, as a sequence of its own, and logits may then be rounded otherwise.
  * @param adapter null: the model alone
  * @throws GenerationError before any work if a prompt is empty, or too long with `maxNewTokens`
  */
@@ -60,7 +61,7 @@ export async function* rollOut(
     const completions = generateEach(decoder, prompts, {
       lora,
       ...{ samples, temperature, maxNewTokens },
-      shared: commonStart(prompts),
+      shared: sharedStart(prompts),
       seed: createRandom(seed, "rollouts", step).integer(2 ** 32),
       ...(batchSize !== undefined && { batchSize }),
       ...(signal && { signal }),
@@ -78,14 +79,8 @@ export async function* rollOut(
 /** A shorter start costs more to share than to compute again. */
 const WORTH_SHARING = 64;
 
-/** What all prompts begin with (a system prompt), short of the shortest one; nothing if that is little. */
-function commonStart(prompts: readonly Int32Array[]): SharedPrefix {
-  const [first = new Int32Array(0), ...others] = prompts;
-  let length = Math.max(0, Math.min(...prompts.map((prompt) => prompt.length - 1)));
-  for (const other of others) {
-    let same = 0;
-    while (same < length && other[same] === first[same]) same++;
-    length = same;
-  }
-  return others.length === 0 || length < WORTH_SHARING ? new Int32Array(0) : first.subarray(0, length);
+/** What all prompts begin with; nothing if that is little. */
+function sharedStart(prompts: readonly Int32Array[]): SharedPrefix {
+  const start = commonStart(prompts);
+  return start.length < WORTH_SHARING ? new Int32Array(0) : start;
 }

@@ -7,7 +7,7 @@ import type { PackedBatch } from "../model/batch.js";
 import { prepareTraining, type Decoder } from "../model/decoder.js";
 import { forward } from "../model/forward.js";
 import { activateLora, type LoraAdapter } from "../model/lora.js";
-import type { AdamWState } from "../tensor/ops.js";
+import type { AdamWState, GradientVector } from "../tensor/ops.js";
 import { keep, scope, type Tensor } from "../tensor/tensor.js";
 
 export interface OptimiserOptions {
@@ -151,8 +151,9 @@ export function trainStep(
   };
   const { ops } = decoder;
   const lora = activateLora(decoder, adapter, true);
-  const vector = ops.gradientVector(adapter.size);
+  let vector: GradientVector | null = null;
   try {
+    vector = ops.gradientVector(adapter.size);
     let total = 0;
     for (const [index, batch] of batches.entries()) {
       const pass = forward(decoder, batch, lora, { training: true, temperature });
@@ -188,7 +189,7 @@ export function trainStep(
       gradient.free();
     }
   } finally {
-    vector.free();
+    vector?.free();
     lora.free();
   }
 }

@@ -1,6 +1,6 @@
 /** The cache: what was answered is asked no second time, whatever happened to the process or to the file. */
 import fc from "fast-check";
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { fstatSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -14,6 +14,17 @@ import { FolderLockedError } from "../../src/folder-lock.js";
 import { createRandom } from "../../src/random.js";
 import { FAULTS, reply, startFakeServer } from "./fake-server.js";
 import { ask, outcomes, places } from "./requests.js";
+
+const disk = vi.hoisted(() => ({ fails: false, synced: -1 }));
+vi.mock("node:fs", async (original) => {
+  const fs = await original<typeof import("node:fs")>();
+  const fsyncSync = (descriptor: number): void => {
+    disk.synced = descriptor;
+    if (disk.fails) throw new Error("EIO: i/o error, fsync");
+    fs.fsyncSync(descriptor);
+  };
+  return { ...fs, fsyncSync };
+});
 
 let folder: string;
 const file = (): string => join(folder, "answers.jsonl");
@@ -165,6 +176,18 @@ describe("cachedEngine", () => {
     const cache = cachedEngine(engine, folder);
     expect(() => cachedEngine(engine, folder)).toThrow(FolderLockedError);
     await cache.close();
+    await cachedEngine(engine, folder).close();
+  });
+
+  it("says that the disk failed, and leaves nothing open all the same", async () => {
+    const { engine, closed } = scripted();
+    const cache = cachedEngine(engine, folder);
+    disk.fails = true;
+    await expect(cache.close())
+      .rejects.toThrow("fsync")
+      .finally(() => (disk.fails = false));
+    expect(() => fstatSync(disk.synced)).toThrow("EBADF");
+    expect(closed()).toBe(1);
     await cachedEngine(engine, folder).close();
   });
 

@@ -36,10 +36,10 @@ export interface Choice {
   readonly stop_reason?: number | null;
 }
 
-type Reply = readonly Choice[] | number | "reset";
+type Reply = readonly Choice[] | number | "reset" | { readonly status: number; readonly retryAfter: string };
 
 export interface FakeVllmOptions {
-  /** The choices for a prompt; a number: that status; "reset": the connection is cut. Default: one token each. */
+  /** The choices for a prompt; a number: that status, with a Retry-After header if it says so; "reset": the connection is cut. Default: one token each. */
   readonly answer?: (body: CompletionBody, server: FakeVllm) => Reply | Promise<Reply>;
   /** Started without VLLM_ALLOW_RUNTIME_LORA_UPDATING. */
   readonly fixed?: boolean;
@@ -70,8 +70,9 @@ export async function startFakeVllm({ answer, fixed = false }: FakeVllmOptions =
       asked.push(wanted);
       const choices = (await answer?.(wanted, fake)) ?? Array.from({ length: wanted.n }, () => ONE);
       if (choices === "reset") return void request.socket.resetAndDestroy();
-      if (typeof choices === "number") {
-        error(response, choices, "out of order");
+      if (typeof choices === "number" || "status" in choices) {
+        if (typeof choices === "object") response.setHeader("retry-after", choices.retryAfter);
+        error(response, typeof choices === "object" ? choices.status : choices, "out of order");
         return;
       }
       response.writeHead(200, { "content-type": "application/json" });

@@ -1,6 +1,6 @@
 /** llama.cpp on a tiny random model: the local engine's answers, whole outcomes, schemas that hold, text that stays text. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,10 +11,11 @@ import { EngineSpecError, openEngine } from "../../src/engines/open.js";
 import { ServerEngineError } from "../../src/engines/server.js";
 import { AdapterError } from "../../src/model/peft.js";
 import { UnknownModelError } from "../../src/model/catalogue/errors.js";
-import { tokenizerFor } from "../../src/model/tokenizer/index.js";
+import { tokenizerFor, TokenizerError } from "../../src/model/tokenizer/index.js";
 import { WeightFileError } from "../../src/model/weights/errors.js";
 import { openGguf } from "../../src/model/weights/gguf.js";
 import { liveTensors } from "../../src/tensor/tensor.js";
+import { ggufBytes, openDescriptors, textField } from "../model/weights/files.js";
 import { ask, outcomes, places } from "./requests.js";
 import { writeTinyGguf } from "./tiny-gguf.js";
 
@@ -137,6 +138,23 @@ describe("llamaEngine", { timeout: 60_000 }, () => {
     const path = join(folder, "broken.gguf");
     writeFileSync(path, "not a model");
     await expect(outcomes(llamaEngine(path, { name: "broken" }), [ask("a")])).rejects.toThrow(WeightFileError);
+  });
+
+  it("closes a file whose tokenizer cannot be read", async () => {
+    const path = join(folder, "mute.gguf");
+    writeFileSync(path, ggufBytes({ fields: [textField("general.architecture", "llama")], tensors: [] }));
+    const before = openDescriptors();
+    await expect(outcomes(llamaEngine(path, { name: "mute" }), [ask("a")])).rejects.toThrow(TokenizerError);
+    expect(openDescriptors()).toBe(before);
+  });
+
+  it("loads a file that has come meanwhile", async () => {
+    const path = join(folder, "late.gguf");
+    const late = llamaEngine(path, { name: "late", threads: 1 });
+    await expect(outcomes(late, [ask("a")])).rejects.toThrow(WeightFileError);
+    copyFileSync(tiny.gguf, path);
+    expect(await outcomes(late, [ask("a", greedy)])).toEqual(await outcomes(engine, [ask("a", greedy)]));
+    await late.close();
   });
 });
 

@@ -39,9 +39,14 @@ const options = ({ baseUrl }: FakeVllm) => ({ baseUrl, backOff: QUICK });
 const adapter = (name = "first") => ({ name, path: folder });
 
 async function rollouts(fake: FakeVllm, prompts: readonly string[]): Promise<(ServedGroup | MissedPrompt)[]> {
-  const found: (ServedGroup | MissedPrompt)[] = [];
   const encoded = prompts.map((text, i) => ({ ids: IDS.encode(text), seed: 5 + i }));
-  for await (const group of servedRollouts(options(fake), adapter(), IDS, encoded, SAMPLING)) found[group.promptIndex] = group;
+  return collected(servedRollouts(options(fake), adapter(), IDS, encoded, SAMPLING));
+}
+
+/** By the prompts' places. */
+async function collected(groups: AsyncIterable<ServedGroup | MissedPrompt>): Promise<(ServedGroup | MissedPrompt)[]> {
+  const found: (ServedGroup | MissedPrompt)[] = [];
+  for await (const group of groups) found[group.promptIndex] = group;
   return found;
 }
 
@@ -154,6 +159,27 @@ describe("rollouts", () => {
     const found = await rollouts(fake, ["a", "b", "c"]);
     expect(found.every((group) => "rollouts" in group)).toBe(true);
     expect(fake.loaded.has("first")).toBe(true);
+  });
+
+  it("waits as long as the server asks", async () => {
+    const answers = [{ status: 429, retryAfter: "1" }, [ONE, ONE]] as const;
+    let asked = 0;
+    const fake = await start({ answer: () => answers[asked++] });
+    await loadServedAdapter(options(fake), adapter());
+    const started = performance.now();
+    const patient = { ...options(fake), backOff: { tries: 2, baseMs: 1, longestMs: 5000 } };
+    const [group] = await collected(servedRollouts(patient, adapter(), IDS, [{ ids: Int32Array.of(97), seed: 1 }], SAMPLING));
+    expect(group).toHaveProperty("rollouts");
+    expect(performance.now() - started).toBeGreaterThan(990);
+  });
+
+  it("makes up no end for a model that has none", async () => {
+    const fake = await start({ answer: () => [ONE, { text: "ok", finish_reason: "stop", stop_reason: null }] });
+    await loadServedAdapter(options(fake), adapter());
+    const endless = { ...IDS, eosIds: [] };
+    const prompts = [{ ids: Int32Array.of(97), seed: 1 }];
+    const [missed] = await collected(servedRollouts(options(fake), adapter(), endless, prompts, SAMPLING));
+    expect(missed).toMatchObject({ fault: { kind: "hopeless", message: expect.stringContaining("no id that ends") as string } });
   });
 
   it("reports a prompt that is refused and one that keeps failing, and answers the others", async () => {

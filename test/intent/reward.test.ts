@@ -235,6 +235,8 @@ describe("any text", () => {
     [`Intent: ${"a b c ".repeat(30_000)}; Harm: safe`, "words"],
     [`Intent: ${"<".repeat(100_000)}; Harm: safe`, "brackets"],
     [`Intent: verdict${" ".repeat(100_000)}; Harm: safe`, "a gap"],
+    [`<${" ".repeat(100_000)}`, "a tag of spaces"],
+    [`${right} x${"\n".repeat(100_000)}y`, "line breaks"],
   ])("of great length is read quickly (%#: $1)", (text) => {
     const started = performance.now();
     for (const form of FORMS) reward(answer(inForm(form, text)), "good", { variant: "label_intent", form });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { groupByTokens, packSequences } from "../../src/model/batch.js";
+import { commonStart, continuesPrefix, groupByTokens, packSequences } from "../../src/model/batch.js";
 
 const ids = (...values: number[]): Int32Array => Int32Array.from(values);
 
@@ -55,5 +55,26 @@ describe("groupByTokens", () => {
         groups.slice(1).forEach((group, i) => expect(groups[i].reduce((a, b) => a + b, 0) + group[0]).toBeGreaterThan(limit));
       }),
     );
+  });
+});
+
+describe("commonStart", () => {
+  const few = fc.array(fc.nat(2), { maxLength: 6 }).map((values) => ids(...values));
+
+  it("is the longest that every sequence begins with and goes on after", () => {
+    fc.assert(
+      fc.property(few, fc.array(few, { minLength: 2, maxLength: 4 }), (start, ends) => {
+        const sequences = ends.map((end) => ids(...start, ...end));
+        const shared = commonStart(sequences);
+        if (shared.length > 0) for (const sequence of sequences) expect(continuesPrefix(sequence, shared)).toBe(true);
+        const longer = sequences[0].subarray(0, shared.length + 1);
+        const all = sequences[0].length > shared.length && sequences.every((sequence) => continuesPrefix(sequence, longer));
+        expect(all).toBe(false);
+      }),
+    );
+  });
+
+  it("is nothing for fewer than two, and beside an empty one", () => {
+    for (const sequences of [[], [ids(1, 2, 3)], [ids(1, 2, 3), ids()]]) expect(commonStart(sequences)).toEqual(ids());
   });
 });

@@ -97,6 +97,19 @@ describe("generate", () => {
     await expect(run).rejects.toThrow(message);
   });
 
+  it("frees the caches that it has where there is no memory for the next", async () => {
+    const before = liveTensors();
+    for (const most of [1, 2, 3]) {
+      let made = 0;
+      const layerCache: typeof decoder.ops.layerCache = (...sizes) => {
+        if (made++ === most) throw new Error("out of memory");
+        return decoder.ops.layerCache(...sizes);
+      };
+      await expect(generate({ ...decoder, ops: { ...decoder.ops, layerCache } }, prompts)).rejects.toThrow("out of memory");
+      expect(liveTensors()).toEqual(before);
+    }
+  });
+
   it("frees its caches when it is stopped, when its reader leaves, and when an id is not the model's", async () => {
     const before = liveTensors();
     const stop = new AbortController();

@@ -1,12 +1,12 @@
 /** Training on a small real checkpoint: it learns, it is deterministic, it fails cleanly, it leaves nothing behind. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { prepareTraining, type Decoder } from "../../src/model/decoder.js";
 import { createLora, type LoraAdapter } from "../../src/model/lora.js";
 import { createRandom } from "../../src/random.js";
 import { openOps } from "../../src/tensor/backend.js";
 import { liveTensors } from "../../src/tensor/tensor.js";
 import { makeExample, microbatches, type TrainingExample } from "../../src/train/examples.js";
-import type { TrainingState } from "../../src/train/loop.js";
+import { trainLoop, TrainingOptionsError, type LoopOptions, type TrainingState } from "../../src/train/loop.js";
 import { fineTune, sftLoss, type SftOptions, type SftStep } from "../../src/train/sft.js";
 import {
   createTrainer,
@@ -208,10 +208,71 @@ describe("fineTune", () => {
     const trainer = createTrainer(decoder, adapter);
     const unequal = [2, 5, 9].map((length) => ({ prompt: new Int32Array(length).fill(7), completion: Int32Array.of(5) }));
     const counts: SftStep[] = [];
-    await fineTune(trainer, unequal, { epochs: 1, batchSize: 3, learningRate: 0, seed: 0, onStep: (step) => counts.push(step) });
+    await fineTune(trainer, unequal, {
+      epochs: 1,
+      batchSize: 3,
+      learningRate: 1e-3,
+      seed: 0,
+      onStep: (step) => counts.push(step),
+    });
     expect(counts).toMatchObject([{ tokens: 3 + 6 + 10, tokensIfPadded: 3 * 10, completionTokens: 3 }]);
     trainer.free();
     adapter.free();
+  });
+
+  it.each([
+    ["epochs", [NaN, -1, 0, 0.5, Infinity]],
+    ["batchSize", [0, NaN, -8, 2.5, Infinity]],
+    ["maxSteps", [0, NaN, -1, 1.5, Infinity]],
+    ["validateEvery", [0, NaN, -1, 1.5]],
+    ["learningRate", [0, NaN, -1e-3, Infinity]],
+  ] satisfies [keyof LoopOptions<never>, number[]][])("refuses %s that make no sense, before any work", async (name, values) => {
+    const adapter = createLora(decoder, { r: 2, loraAlpha: 4 }, createRandom(0));
+    const trainer = createTrainer(decoder, adapter);
+    const [onStep, onState] = [vi.fn(), vi.fn()];
+    const usual = { epochs: 1, batchSize: 4, learningRate: 1e-3, seed: 0, onStep, onState };
+    for (const value of values) {
+      const run = fineTune(trainer, rows(4, 1), { ...usual, [name]: value });
+      await expect(run).rejects.toThrow(TrainingOptionsError);
+      await expect(run).rejects.toThrow(new RegExp(`^${name} is ${value};`));
+    }
+    expect([onStep.mock.calls.length, onState.mock.calls.length]).toEqual([0, 0]);
+    trainer.free();
+    adapter.free();
+  });
+
+  it.each([NaN, Infinity, -Infinity])("stops at a validation loss of %d, keeping none of it", async (broken) => {
+    for (const keep of ["best", "last"] as const) {
+      const adapter = createLora(decoder, { r: 2, loraAlpha: 4 }, createRandom(0));
+      const trainer = createTrainer(decoder, adapter);
+      const losses: number[] = [];
+      const states: TrainingState[] = [];
+      const validations = [0.5, broken, 0.4];
+      const run = trainLoop(
+        trainer,
+        {
+          rows: rows(8, 1),
+          prepare: (some) => ({
+            batches: microbatches(some, 512),
+            loss: sftLoss(3 * some.length),
+            figures: () => ({}),
+          }),
+          validate: () => validations.shift()!,
+        },
+        {
+          ...{ epochs: 3, batchSize: 4, learningRate: 1e-3, seed: 0, keep },
+          onEpoch: ({ validationLoss }) => losses.push(validationLoss),
+          onState: (_, state) => states.push(state()),
+        },
+      );
+      await expect(run).rejects.toThrow(TrainingError);
+      await expect(run).rejects.toThrow(`validation loss is ${broken} after step 4`);
+      expect(losses).toEqual([0.5]);
+      for (const { validationLosses, best } of states)
+        expect([...validationLosses, best?.loss ?? 0].every(Number.isFinite)).toBe(true);
+      trainer.free();
+      adapter.free();
+    }
   });
 
   it("stops between steps when asked to", async () => {
@@ -263,6 +324,20 @@ describe("trainStep", () => {
     expect(() => trainStep(trainer, batches, wild, 1e-3)).toThrow(/gradient is not finite at step 1/);
     expect(parametersOf(adapter)).toEqual(before);
     expect(trainer.step).toBe(0);
+    expect(liveTensors()).toEqual(live);
+    trainer.free();
+    adapter.free();
+  });
+
+  it("leaves nothing behind where there is no memory for a gradient", () => {
+    const adapter = createLora(decoder, { r: 2, loraAlpha: 4 }, createRandom(1));
+    const gradientVector = (): never => {
+      throw new Error("out of memory");
+    };
+    const poor = { ...decoder, ops: { ...decoder.ops, gradientVector } };
+    const trainer = createTrainer(poor, adapter);
+    const live = liveTensors();
+    expect(() => trainStep(trainer, microbatches(rows(4, 2), 512), sftLoss(12), 1e-3)).toThrow("out of memory");
     expect(liveTensors()).toEqual(live);
     trainer.free();
     adapter.free();

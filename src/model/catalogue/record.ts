@@ -22,7 +22,8 @@ export interface ModelRecord {
   readonly files: readonly ExpectedFile[];
 }
 
-const recordName = "source.json";
+/** The record's name in the folder. */
+export const recordName = "source.json";
 
 const recordSchema = z.object({
   source: z.enum(["hub", "pypi"]),

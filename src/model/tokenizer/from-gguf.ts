@@ -8,9 +8,6 @@ import type { AddedToken, TokenizerSpec } from "./spec.js";
 import { splittingOf } from "./split.js";
 import { checkToken, MAX_ADDED_LENGTH, MAX_TOKENS, readMerges } from "./vocabulary.js";
 
-/** Metadata of a GGUF file, keys as they stand in it (`tokenizer.ggml.tokens`). Lists may be arrays or typed arrays. */
-export type GgufMetadata = ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>;
-
 /** `tokenizer.ggml.token_type`, as llama.cpp numbers them. */
 const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
@@ -18,11 +15,12 @@ const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byt
  * Reads the tokenizer in a GGUF file: `gpt2` (byte-level BPE, split as `tokenizer.ggml.pre` says) and `llama` (SentencePiece BPE with
  * byte fallback: Llama 2, Gemma). Other kinds and unknown splits are refused by name.
  *
+ * @param metadata keys as they stand in the file (`tokenizer.ggml.tokens`), of any content; lists may be arrays or typed arrays
  * @param file name for messages
  * @throws TokenizerError naming the metadata key
  */
-export function specFromGguf(metadata: GgufMetadata, file: string): TokenizerSpec {
-  const key = (name: string): Read => reader(file, plainList(metadataValue(metadata, name)), name);
+export function specFromGguf(metadata: ReadonlyMap<string, unknown>, file: string): TokenizerSpec {
+  const key = (name: string): Read => reader(file, plainList(metadata.get(name)), name);
   const model = key("tokenizer.ggml.model").string();
   const listed = readTokens(key("tokenizer.ggml.tokens"));
   const types = readTypes(key("tokenizer.ggml.token_type"), listed.length);
@@ -96,11 +94,6 @@ export function specFromGguf(metadata: GgufMetadata, file: string): TokenizerSpe
   throw key("tokenizer.ggml.model").error(
     `the tokenizer kind ${JSON.stringify(model.slice(0, 60))} is not supported (gpt2 and llama are); use the model's folder with its tokenizer.json`,
   );
-}
-
-function metadataValue(metadata: GgufMetadata, key: string): unknown {
-  if (metadata instanceof Map) return (metadata as ReadonlyMap<string, unknown>).get(key);
-  return Object.hasOwn(metadata, key) ? (metadata as Readonly<Record<string, unknown>>)[key] : undefined;
 }
 
 function plainList(value: unknown): unknown {

@@ -1,14 +1,14 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, TokenizerError } from "./errors.js";
-import { specFromGguf, type GgufMetadata } from "./from-gguf.js";
+import { specFromGguf } from "./from-gguf.js";
 import { specFromJson } from "./from-json.js";
 import { tokenizerOf, type Tokenizer } from "./tokenizer.js";
 
 /** Where a tokenizer comes from: a model folder, or the metadata of a GGUF file (`file`: its name for messages). */
 export type TokenizerSource =
   | { readonly kind: "folder"; readonly path: string }
-  | { readonly kind: "gguf"; readonly metadata: GgufMetadata; readonly file?: string };
+  | { readonly kind: "gguf"; readonly metadata: ReadonlyMap<string, unknown>; readonly file?: string };
 
 /** The largest published tokenizer.json are some 35 MB. */
 const MAX_BYTES = 128 * 2 ** 20;

@@ -23,7 +23,7 @@ export interface DecodeStream {
 export interface Tokenizer {
   /** Where it came from, for messages. */
   readonly file: string;
-  /** Ids are in [0, vocabSize); not every id need be a token. */
+  /** The tokenizer's own ids are in [0, vocabSize), and not every one need be a token. The model's vocabulary may be larger. */
   readonly vocabSize: number;
   /** Control tokens, text -> id. */
   readonly specialTokens: ReadonlyMap<string, number>;
@@ -48,7 +48,10 @@ export interface Tokenizer {
   encodeWithSpecials(text: string): Int32Array;
   /** One text of parts that we wrote (`trusted`) and parts that we did not: a control token must lie wholly in a part of ours. */
   encodeSegments(segments: readonly TextSegment[]): Int32Array;
-  /** Text of ids; bytes that are no UTF-8 become U+FFFD. Throws TokenizerError on an id out of [0, vocabSize). */
+  /**
+   * Text of ids; bytes that are no UTF-8 become U+FFFD. Ids from vocabSize on have no text, as in transformers.
+   * @throws TokenizerError on what is no whole number from 0
+   */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
   decodeStream(options?: DecodeOptions): DecodeStream;
   /** A token as the vocabulary spells it, or null. */
@@ -102,9 +105,10 @@ export function tokenizerOf(spec: TokenizerSpec): Tokenizer {
   }
 
   function textOf(id: number, skipSpecial: boolean): string | null {
-    if (!Number.isInteger(id) || id < 0 || id >= spec.tokens.length) {
-      throw new TokenizerError(file, "ids", `${id} is not an id of this tokenizer; expected [0, ${spec.tokens.length})`);
+    if (!Number.isInteger(id) || id < 0) {
+      throw new TokenizerError(file, "ids", `${id} is not an id; expected a whole number from 0`);
     }
+    // Beyond the tokens lie the rows by which many models pad their vocabulary, and such an id may be drawn.
     if (skipSpecial && specialIds.has(id)) return null;
     return spec.tokens[id] ?? null;
   }

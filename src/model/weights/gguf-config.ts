@@ -148,11 +148,13 @@ function ropeParameters(
   file: string,
 ): Record<string, unknown> {
   const theta = optionalNumber(metadata, `${kind}.rope.freq_base`, file) ?? (kind === "gemma3" ? 1_000_000 : 10_000);
-  const type = optionalString(metadata, `${kind}.rope.scaling.type`, file) ?? "none";
-  const factor =
+  // Files older than the type have the factor alone.
+  const type = optionalString(metadata, `${kind}.rope.scaling.type`, file) ?? "linear";
+  const stated =
     optionalNumber(metadata, `${kind}.rope.scaling.factor`, file) ??
     optionalNumber(metadata, `${kind}.rope.scale_linear`, file) ??
     1;
+  const factor = type === "none" ? 1 : stated;
   if (type !== "none" && type !== "linear") {
     throw new ModelConfigError(
       file,

@@ -30,6 +30,7 @@ export interface PeftConfig {
   readonly baseModel: string;
 }
 
+/** What src/native/lora_plan.cc takes. */
 export const MAX_RANK = 4096;
 const MAX_CONFIG_BYTES = 1024 * 1024;
 

@@ -7,9 +7,9 @@
 import { statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { DecoderConfig } from "../config.js";
+import type { TokenizerSource } from "../tokenizer/index.js";
 import { quoted, WeightFileError } from "./errors.js";
 import { openFolder } from "./folder-source.js";
-import type { GgufMetadata } from "./gguf-metadata.js";
 import { openGgufSource } from "./gguf-source.js";
 import { decoderTensors } from "./tensor-names.js";
 
@@ -30,10 +30,6 @@ export interface WeightSource {
   readonly tokenizer: TokenizerSource;
   close(): void;
 }
-
-export type TokenizerSource =
-  | { readonly kind: "gguf"; readonly file: string; readonly metadata: GgufMetadata }
-  | { readonly kind: "folder"; readonly path: string };
 
 /** What a format's reader supplies; names and shapes are Hugging Face's, and may include tensors the decoder does not use. */
 export interface OpenedWeights {

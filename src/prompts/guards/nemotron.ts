@@ -95,9 +95,12 @@ response. If there is no response, output "Response harm: <harmful/unharmful>" a
   maxNewTokens: 1024,
   parse: (answer) => {
     const text = afterThinking(answer) ?? "";
-    const lines = text.matchAll(/^["\s]*prompt harm:\s*<?(harmful|unharmful)>?["\s]*$/gim);
+    const lines = text.matchAll(PROMPT_HARM);
     const words = new Set(Array.from(lines, ([, word]) => word.toLowerCase()));
     const [word] = words.size === 1 ? words : [];
     return verdictOf(word === "harmful" ? "harmful" : word === "unharmful" ? "safe" : undefined);
   },
 };
+
+/** Around it stand spaces of its own line only: every line's beginning would be tried with all empty lines after it. */
+const PROMPT_HARM = /^(?:"|[^\S\n\r\u2028\u2029])*prompt harm:\s*<?(harmful|unharmful)>?(?:"|[^\S\n\r\u2028\u2029])*$/gim;

@@ -127,9 +127,20 @@ describe("decoding id by id", () => {
     const ids = tokenizer.encodeWithSpecials("<|im_start|>hi<|im_end|>");
     expect(tokenizer.decode(ids)).toBe("<|im_start|>hi<|im_end|>");
     expect(tokenizer.decode(ids, { skipSpecial: true })).toBe("hi");
-    for (const id of [-1, tokenizer.vocabSize, 0.5, Number.NaN]) expect(() => tokenizer.decode([id])).toThrow(TokenizerError);
+    for (const id of [-1, 0.5, Number.NaN, Infinity]) expect(() => tokenizer.decode([id])).toThrow(TokenizerError);
     expect(Buffer.concat(Array.from(ids, (id) => tokenizer.tokenBytes(id))).toString()).toBe("<|im_start|>hi<|im_end|>");
   });
+});
+
+it("finds no text in the rows by which a model pads its vocabulary", () => {
+  const tokenizer = small("gpt2");
+  const beyond = [tokenizer.vocabSize, tokenizer.vocabSize + 300, 2 ** 31 - 1];
+  expect(tokenizer.decode(beyond)).toBe("");
+  for (const id of beyond) expect([tokenizer.tokenText(id), tokenizer.tokenBytes(id)]).toEqual([null, new Uint8Array(0)]);
+  // Not even between the halves of a character.
+  const ids = Array.from(tokenizer.encode("é𓀀"));
+  expect(ids.length).toBeGreaterThan(2);
+  expect(tokenizer.decode(ids.flatMap((id) => [id, ...beyond]))).toBe("é𓀀");
 });
 
 describe("a folder", () => {

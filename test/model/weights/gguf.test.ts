@@ -253,6 +253,14 @@ describe("configFromGguf", () => {
     expect(() => configFromGguf(metadata([]), { ...facts, ropeFactors: Float32Array.of(1, NaN) }, "f")).toThrow(ModelConfigError);
   });
 
+  it.each(["rope.scaling.factor", "rope.scale_linear"])("scales by %s where the type is linear or older than types", (key) => {
+    const first = (...extra: [string, GgufValue][]): number =>
+      configFromGguf(metadata(extra), facts, "f").config.ropeFrequencies.global[0];
+    expect(first([`llama.${key}`, 4])).toBe(0.25);
+    expect(first([`llama.${key}`, 4], ["llama.rope.scaling.type", "linear"])).toBe(0.25);
+    expect(first([`llama.${key}`, 4], ["llama.rope.scaling.type", "none"])).toBe(1);
+  });
+
   it("collects the ids that end a turn", () => {
     const ids = metadata([["tokenizer.ggml.eos_token_id", 128001], ["tokenizer.ggml.eot_token_id", 128009], ["tokenizer.ggml.bos_token_id", 0xffffffff]]); // prettier-ignore
     expect(configFromGguf(ids, facts, "f").config).toMatchObject({ eosIds: [128001, 128009], bosId: null, padId: null });
