@@ -42,7 +42,12 @@ export function openAnswers(file: string): AnswerFile {
   }
   const descriptor = openSync(file, "a");
   let open = true;
-  ftruncateSync(descriptor, size);
+  try {
+    ftruncateSync(descriptor, size);
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
   return {
     answers,
     damaged,

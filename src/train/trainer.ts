@@ -106,10 +106,14 @@ export function restoreTrainer(trainer: LoraTrainer, state: TrainerState): void 
     if (typeof values !== "number" && values.length !== adapter.size)
       throw new TrainingError(`the state has ${values.length} values of ${name}, this adapter has ${adapter.size}`);
   setParameters(trainer, state.parameters);
-  moments.first.free();
-  moments.first = upload(trainer, state.firstMoment);
-  moments.second.free();
-  moments.second = upload(trainer, state.secondMoment);
+  for (const [moment, values] of [
+    ["first", state.firstMoment],
+    ["second", state.secondMoment],
+  ] as const) {
+    const loaded = upload(trainer, values);
+    moments[moment].free();
+    moments[moment] = loaded;
+  }
   trainer.step = state.step;
 }
 
