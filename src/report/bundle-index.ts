@@ -5,7 +5,7 @@ import type { Finding } from "./bundle-findings.js";
 import type { FigureFiles, NamedFigure } from "./bundle-figures.js";
 import type { BundlePage } from "./bundle-pages.js";
 import { setTitle, type Cell, type ResultRow, type Results } from "./bundle-results.js";
-import type { BundleRuns, RunFacts } from "./bundle-runs.js";
+import { ONLY_ASKED, type BundleRuns, type RunFacts } from "./bundle-runs.js";
 import { escapeHtml } from "./text.js";
 
 /** By this the folder of a report is known as one. */
@@ -73,8 +73,14 @@ ${sections.map(({ id, title, body }) => `<section id="${id}" tabindex="-1">\n<h2
 function notice({ facts, missing }: BundleRuns, pages: readonly BundlePage[], notes: readonly string[]): string {
   const own = facts.filter((run) => run.own);
   const recorded = facts.filter((run) => !run.own);
-  const list = (runs: readonly RunFacts[]): string =>
-    runs.map(({ title, folder }) => `${escapeHtml(title)} (<code>${escapeHtml(folder)}</code>)`).join(", ");
+  const list = (runs: readonly RunFacts[]): string => {
+    const asked = runs.filter(({ title }) => title.startsWith(ONLY_ASKED)).length;
+    const trained = runs.filter(({ title }) => !title.startsWith(ONLY_ASKED));
+    return [
+      ...trained.map(({ title, folder }) => `${escapeHtml(title)} (<code>${escapeHtml(folder)}</code>)`),
+      ...(asked === 0 ? [] : [`${ONLY_ASKED} (${asked})`]),
+    ].join(", ");
+  };
   const lines = [
     ...(facts.length === 0
       ? ["There is no run yet, neither an own one nor a recorded one: these are the paper’s numbers alone."]

@@ -62,6 +62,7 @@ export function resultRows(runs: BundleRuns, points: MeasuredPoints): Results {
   const groups = [
     { ...measured, rows: [...measured.rows, ...floorRow(runs.models, runs.testSets)] },
     group("Distilled here", "distilled here"),
+    group("Only asked here: zero-shot and guard models", "only asked here"),
     ...published(),
   ];
   return {

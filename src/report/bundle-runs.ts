@@ -62,6 +62,9 @@ export interface SingleRequest {
 
 const RESULTS = fileURLToPath(new URL("../../results", import.meta.url));
 
+/** What titles of baselines begin with. */
+export const ONLY_ASKED = "Zero-shot and guard models";
+
 const TITLES: Readonly<Record<RunKind, string>> = {
   sft: "Supervised fine-tuning",
   dpo: "Preference training (DPO)",
@@ -197,7 +200,7 @@ function baselineFacts({ folder, model, form }: BaselineRecord, results: string)
   const file = join(folder, "summary.json");
   const { environment } = checkRow(z.looseObject({ environment: environmentSchema }), readJson(file), file, 0);
   return {
-    ...{ title: `Zero-shot and guard models: ${model}, ${form}`, ...placeOf(folder, results), seeds: [] },
+    ...{ title: `${ONLY_ASKED}: ${model}, ${form}`, ...placeOf(folder, results), seeds: [] },
     ...{ command: null, notes: [`made by npx true-intents baseline --form ${form}`] },
     ...{ environment: environmentLines(environment), data: Object.entries(environment.data ?? {}) },
   };

@@ -19,8 +19,8 @@ const ADAPTER = "adapter";
 
 export interface MeasuredModel {
   readonly name: string;
-  /** The cells of a distillation grid are many, and are drawn apart. */
-  readonly group: "measured here" | "distilled here";
+  /** Drawn apart: the cells of a distillation grid, and what was not trained (baselines). */
+  readonly group: "measured here" | "distilled here" | "only asked here";
   readonly sets: readonly string[];
   /** What the seeds said of each set, in the order of `sets`; a set that some seed did not see has none. */
   readonly runs: readonly (readonly (readonly Prediction[])[])[];
@@ -106,5 +106,5 @@ export function baselineModel(
     const said = baseline.predictions.get(set) ?? [];
     return said.length === 0 ? [] : [said];
   });
-  return { name: `${baseline.model}, ${baseline.form}`, group: "measured here", sets, runs };
+  return { name: `${baseline.model}, ${baseline.form}`, group: "only asked here", sets, runs };
 }

@@ -1,15 +1,15 @@
 /**
  * Latency against F1 (or AUPRC), and the frontier: the models that nothing faster beats. Drawn as the paper's figure `pareto_f1_latency.pdf`
  * (its `eval_suite_timing.ipynb`): linear axes, grey squares for prior work, blue circles for the paper's own models, a dashed
- * frontier. Models measured here are green diamonds, the cells of a distillation grid purple triangles, with one dotted frontier of
- * their own. With them the latencies may span more than a linear axis can show; then it is logarithmic.
+ * frontier. Models trained here are green diamonds, the cells of a distillation grid purple triangles, models that were only asked
+ * orange stars, with one dotted frontier of their own. With them the latencies may span more than a linear axis can show; then it is logarithmic.
  */
 import { figureText, PALETTE, type PlotlyFigure } from "./figure.js";
 import type { Spot } from "./labels.js";
 import { loadPublished } from "./published.js";
 import { scatterLabels } from "./scatter-labels.js";
 
-export const PARETO_GROUPS = ["prior work", "the paper's models", "measured here", "distilled here"] as const;
+export const PARETO_GROUPS = ["prior work", "the paper's models", "measured here", "distilled here", "only asked here"] as const;
 export type ParetoGroup = (typeof PARETO_GROUPS)[number];
 
 /** F1 of the harmful class, or the area under its precision-recall curve; between 0 and 1. */
@@ -49,6 +49,7 @@ const MARKERS = {
   "the paper's models": { symbol: "circle", color: PALETTE[0] },
   "measured here": { symbol: "diamond", color: PALETTE[2] },
   "distilled here": { symbol: "triangle-up", color: PALETTE[3] },
+  "only asked here": { symbol: "star", color: PALETTE[5] },
 } as const;
 /** The paper's size, 10.5 x 6 in, at a width that fits a page. */
 const SIZE = { width: 840, height: 540 };
@@ -80,15 +81,18 @@ export function publishedPareto(): ParetoPoint[] {
   });
 }
 
+/** Groups of ours with many models or long names: only those on the frontier have their names beside them. */
+const NAMED_ON_HOVER: ReadonlySet<ParetoGroup> = new Set(["distilled here", "only asked here"]);
+
 /** Whether a point is one of ours. */
 function isOwn({ group }: ParetoPoint): boolean {
-  return group === "measured here" || group === "distilled here";
+  return group === "measured here" || NAMED_ON_HOVER.has(group);
 }
 
 /**
  * The scatter with its frontiers: one over the published points together, one over those measured here. Only points with a
- * latency above 0 can be drawn, and those of one measure together. The cells of a grid are many: only those on the frontier have their names beside them. Hovering shows
- * model, score and latency with their intervals, and generated tokens a prompt.
+ * latency above 0 can be drawn, and those of one measure together. Hovering shows model, score and latency with their intervals, and
+ * generated tokens a prompt.
  */
 export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOptions = {}): PlotlyFigure {
   const { title, latency = "Per-prompt latency (ms) ↓" } = options;
@@ -100,7 +104,7 @@ export function paretoFigure(points: readonly ParetoPoint[], options: ParetoOpti
     (group) => group.length > 0,
   );
   const axes = axesOf(points);
-  const named = points.filter((point) => point.group !== "distilled here" || frontier.has(point));
+  const named = points.filter((point) => !NAMED_ON_HOVER.has(point.group) || frontier.has(point));
   const labels = labelsOf(points, named, [published, own], axes);
   const line = (name: string, color: string, dash: string, on: readonly ParetoPoint[]): object => ({
     type: "scatter",

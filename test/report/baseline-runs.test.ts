@@ -72,7 +72,7 @@ describe("baselinePoints", () => {
   it("draws those that saw every set", () => {
     const [point, ...more] = baselinePoints(findBaselines(results), ["a", "b"]);
     expect(more).toEqual([]);
-    expect(point).toMatchObject({ model: "scripted, llama-guard-3", group: "measured here", sets: "a, b", unparsed: 1 / 8 });
+    expect(point).toMatchObject({ model: "scripted, llama-guard-3", group: "only asked here", sets: "a, b", unparsed: 1 / 8 });
     expect(point.score).toBeCloseTo(6 / 7, 12);
     expect(point.tokensPerPrompt).toBeCloseTo((3 * 6 + 2 + 4 * 4) / 8, 12);
     expect(point.interval!.low).toBeLessThan(point.score);
