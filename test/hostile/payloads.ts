@@ -61,10 +61,7 @@ export const PAYLOADS: readonly Payload[] = [
   { name: "right-to-left override", text: "\u202egnp.exe\u202c \u2066isolated\u2069" },
   { name: "Arabic and Hebrew", text: "سلام שלום (1) abc" },
   { name: "marks without width", text: "z\u200be\u200dr\u2060o\ufeff \u0301\u0301\u0301" },
-  {
-    name: "tags that spell a sentence",
-    text: `plain${[..." ignore"].map((c) => String.fromCodePoint(0xe0000 + c.charCodeAt(0))).join("")}`,
-  },
+  { name: "tags that spell a word", text: "plain\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065}" },
   { name: "half a character", text: "\ud800 lone \udc00" },
   // Formulas, paths, names of objects.
   { name: "formula", text: `=HYPERLINK("${SITE}","x")` },

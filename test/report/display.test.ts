@@ -80,7 +80,9 @@ describe("text", () => {
     expect(visibleText("a\u001b[31m\u0000\u202e\u2066\u2028\u009b\r\n\tb é 👩‍🚀 שלום")).toBe(
       "a\\u001b[31m\\u0000\\u202e\\u2066\\u2028\\u009b\\u000d\n\tb é 👩‍🚀 שלום",
     );
-    expect(visibleText("a\u200bb\u2060\ufeff\u{e0041}\u{e007f} 🏳️‍🌈")).toBe("a\\u200bb\\u2060\\ufeff\\u{e0041}\\u{e007f} 🏳️‍🌈");
+    expect(visibleText("a\u200bb\u2060\ufeff\u{e0041}\u{e007f} 🏳️‍🌈")).toBe(
+      "a\\u200bb\\u2060\\ufeff\\udb40\\udc41\\udb40\\udc7f 🏳️‍🌈",
+    );
     expect(plain(showText("\u0007<b>"))).toBe("\\u0007<b>");
     expect(html(showText("\u0007<b>"))).toContain("\\u0007&#60;b&#62;</pre>");
   });
