@@ -55,7 +55,7 @@ describe("the tables", () => {
   it("put generation less classification beside its interval and one McNemar test a seed", () => {
     const rows = modeComparison(experiment) as Record<string, string>[];
     expect(rows.map(({ set }) => set)).toEqual(["xstest", "other", "mean of the sets"]);
-    expect(rows[0]["F1 difference"]).toBe((0.9 - (0.5 + 6 / 7) / 2).toFixed(3));
+    expect(rows[0]["F1 difference"]).toBe(`+${(0.9 - (0.5 + 6 / 7) / 2).toFixed(3)}`);
     expect(rows[1]["F1 difference"]).toBe("0.000");
     expect(rows[0]["McNemar, p for each seed"]).toBe("1.000, 1.000");
   });
