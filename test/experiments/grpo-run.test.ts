@@ -99,7 +99,16 @@ async function run(signal?: AbortSignal): Promise<void> {
   const config: GrpoConfig = { ...GRPO_PRESETS.smoke, prompts: 2, samples: 2, steps: 1, watched: 0, maxNewTokens: 8 };
   const out = mkdtempSync(join(folder, "run-"));
   const options = { label: "run", ...(signal && { signal }) };
-  await trainGrpoRun(means, config, { reward: "label_intent", seed: 22 }, rows, join(folder, "start"), NO_VALIDATION, out, options);
+  await trainGrpoRun(
+    means,
+    config,
+    { reward: "label_intent", seed: 22 },
+    rows,
+    join(folder, "start"),
+    NO_VALIDATION,
+    out,
+    options,
+  );
 }
 
 /** Answers a while after it was told to stop. */
