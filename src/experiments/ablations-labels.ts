@@ -22,7 +22,8 @@ export function namesEngine(name: string): boolean {
 /**
  * Asks an engine for the verdict on every row, zero-shot, unless the answers are in `out`/labels already. An answer that cannot be read is
  * no label.
- * @throws what opening the engine throws; BaselineError, also for requests that failed in passing; RunFolderError if the answers there are another engine's; the signal's reason
+ * @throws what opening the engine throws; BaselineError, also for requests that failed in passing; RunFolderError if the answers there are
+ * another engine's; the signal's reason
  */
 export async function labelsOfEngine(
   { otherLabels: spec, precision }: Pick<AblationsConfig, "otherLabels" | "precision">,

@@ -7,10 +7,10 @@ import type { LanguageModel } from "../model/language-model.js";
 import type { Precision } from "../tensor/ops.js";
 import { describeEnvironment } from "./environment.js";
 import { openExperimentModel } from "./model.js";
-import { ENVIRONMENT } from "./pinned-data.js";
+import { ENVIRONMENT, pinData } from "./pinned-data.js";
 import { say } from "./progress.js";
 import { claimFolder, clearFolder, readJson, RunFolderError, writeJson } from "./run-folder.js";
-import { hashRows, type NamedSet } from "./sets.js";
+import type { NamedSet } from "./sets.js";
 
 export interface Experiment<Config> {
   readonly config: Config;
@@ -96,8 +96,7 @@ export function openFolder<Config extends { readonly precision: Precision | "aut
   try {
     if (fresh) clearFolder(out, [...folders, "model"]);
     if (claimFolder(out, config, check, MAY_GROW)) say(`${out}: going on with what is there`);
-    const data = Object.fromEntries(sets.map(({ name, rows }) => [name, hashRows(rows)]));
-    checkData(out, data);
+    const { data } = pinData(out, sets);
     const open = async (model: string): ReturnType<ExperimentFolder<Config>["open"]> => {
       const made = await openExperimentModel({ model, precision: config.precision }, out, signal);
       try {
@@ -127,13 +126,6 @@ function storedEnvironment(out: string): z.infer<typeof schema> | null {
   return stored as z.infer<typeof schema>;
 }
 
-/** @throws RunFolderError if a set does not say what it said when the experiment began */
-function checkData(out: string, data: Readonly<Record<string, string>>): void {
-  for (const [name, hash] of Object.entries(storedEnvironment(out)?.data ?? {}))
-    if (Object.hasOwn(data, name) && data[name] !== hash)
-      throw new RunFolderError(out, `the rows of ${name} have changed since; use another --out, or --fresh to begin anew`);
-}
-
 /**
  * What the experiment began with, and the data that came to it since; or, at its beginning, what it begins with.
  * @throws RunFolderError if the arithmetic is another one: the same bytes could not come out
@@ -154,5 +146,5 @@ function environmentOf(
   for (const field of ["commit", "node", "cpu"] as const)
     if (before[field] !== now[field])
       say(`this began with ${field} ${String(before[field])} and goes on with ${String(now[field])}`);
-  return { ...before, data: { ...before.data, ...data } };
+  return { ...before, data };
 }
